@@ -1,0 +1,57 @@
+/* Awaitable file system calls, on libuv's thread pool.
+ *
+ * A request that is running in the pool cannot be stopped. When its task is cancelled,
+ * the call returns the cancel code at once and the request is orphaned: it
+ * holds references to its file and buffer and drops them when it ends. So
+ * a hung disk never delays a cancel, and no memory is freed under a running read.
+ *
+ * The pool is the host program's too (4 threads by default): at most ferry_loop's share,
+ * FERRY_POOL_SHARE, of our requests are in it at once; the rest wait here.
+ *
+ * Never for FIFOs, ttys or sockets: those would keep a pool thread for good (pipe.h). */
+#ifndef FERRY_ASYNC_FS_H
+#define FERRY_ASYNC_FS_H
+
+#include "async/loop.h"
+#include "base/buf.h"
+
+#include <sys/stat.h>
+#include <sys/types.h>
+
+#define FERRY_POOL_SHARE 3
+
+/* An open file, counted: the last reference closes it. */
+typedef struct ferry_file {
+    unsigned refs;
+    int fd;
+} ferry_file;
+
+int ferry_file_new(int fd, ferry_file **ret); /* owns fd, also on failure */
+ferry_file *ferry_file_ref(ferry_file *f);
+void ferry_file_unref(ferry_file *f);
+
+static inline void ferry_auto_file(ferry_file **f)
+{
+    ferry_file_unref(*f);
+}
+
+/* All return 0 or a count, a negative errno, or the cancel code. */
+FERRY_CO int ferry_fs_open(const char *path, int flags, mode_t mode, ferry_file **ret);
+/* Appends up to `len` bytes (and b's room) from `offset` to b. Returns the count; 0: end. */
+FERRY_CO ssize_t ferry_fs_read(ferry_file *f, ferry_buf *b, size_t len, uint64_t offset);
+/* Writes all of the slice. */
+FERRY_CO int ferry_fs_write(ferry_file *f, const ferry_slice *s, uint64_t offset);
+FERRY_CO int ferry_fs_stat(ferry_file *f, struct stat *ret);
+FERRY_CO int ferry_fs_truncate(ferry_file *f, uint64_t size);
+FERRY_CO int ferry_fs_sync(ferry_file *f);
+FERRY_CO int ferry_fs_rename(const char *from, const char *to);
+FERRY_CO int ferry_fs_unlink(const char *path);
+
+/* Any other blocking work. `run` is called on a pool thread with `arg` and must touch
+ * nothing else; its return value is the call's. `drop(arg)` is called exactly once on the
+ * loop's thread: before return if the work was done or never started, later
+ * if it was orphaned. Keep the results in arg, and take a reference to it when they are wanted. */
+typedef int (*ferry_work_fn)(void *arg);
+FERRY_CO int ferry_work(ferry_work_fn run, void *arg, void (*drop)(void *arg));
+
+#endif

@@ -1,0 +1,31 @@
+/* Awaitable byte streams on file descriptors: sockets, FIFOs, ttys, a virtio port.
+ *
+ * Reading is a uv_stream: uv_read_start into the reader's own buffer, stopped when it has
+ * something, so an idle reader holds no memory. Writing is uv_try_write and, when the
+ * peer is slow, a uv_poll on a second descriptor of the same file: a queued
+ * uv_write could neither be cancelled nor be kept from raising SIGPIPE on a
+ * caller's thread (DESIGN 7). */
+#ifndef FERRY_ASYNC_PIPE_H
+#define FERRY_ASYNC_PIPE_H
+
+#include "async/link.h"
+#include "async/loop.h"
+
+enum ferry_pipe_flags {
+    FERRY_PIPE_READ = 1 << 0,
+    FERRY_PIPE_WRITE = 1 << 1,
+};
+
+/* Takes over fd (closed with the link, and on failure) and makes it non-blocking. A
+ * read_size other than 0 is the most one read(2) is asked for: libuv goes back to epoll after
+ * a short read, so a device that gives out pages (virtio-serial: 4096) is read
+ * many at a time only when asked for exactly that much. Loop thread. */
+int ferry_pipe_open(ferry_loop *loop, int fd, unsigned flags, size_t read_size,
+                    ferry_link **ret);
+
+/* The same for a descriptor that stays the caller's (stdin, a FIFO, somebody's socket).
+ * Its file status flags are put back on close; where /proc lets it be reopened, they are
+ * never changed. */
+int ferry_pipe_borrow(ferry_loop *loop, int fd, unsigned flags, ferry_link **ret);
+
+#endif
