@@ -47,11 +47,24 @@ FERRY_CO int ferry_fs_sync(ferry_file *f);
 FERRY_CO int ferry_fs_rename(const char *from, const char *to);
 FERRY_CO int ferry_fs_unlink(const char *path);
 
-/* Any other blocking work. `run` is called on a pool thread with `arg` and must touch
- * nothing else; its return value is the call's. `drop(arg)` is called exactly once on the
- * loop's thread: before return if the work was done or never started, later
- * if it was orphaned. Keep the results in arg, and take a reference to it when they are wanted. */
-typedef int (*ferry_work_fn)(void *arg);
-FERRY_CO int ferry_work(ferry_work_fn run, void *arg, void (*drop)(void *arg));
+/* Any other blocking work: a job is embedded in a heap struct that holds its arguments and
+ * results, counted because the pool may still be running it when its task is gone.
+ *
+ *     struct lookup { ferry_job job; char *path; struct stat st; int r; };
+ *
+ * run() is called on a pool thread and touches nothing but the job; free() on the loop's
+ * thread when the last reference goes. ferry_job_init gives the caller one reference. */
+typedef struct ferry_job {
+    unsigned refs;
+    void (*run)(struct ferry_job *job);
+    void (*free)(struct ferry_job *job);
+} ferry_job;
+
+void ferry_job_init(ferry_job *job, void (*run)(ferry_job *), void (*free)(ferry_job *));
+void ferry_job_unref(ferry_job *job);
+
+/* 0 when run() has run, or the cancel code (it may run yet, then the pool's reference keeps
+ * the job). */
+FERRY_CO int ferry_work(ferry_job *job);
 
 #endif
