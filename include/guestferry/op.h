@@ -1,0 +1,90 @@
+/* guestferry/op.h - one piece of work: started, polled, awaited, cancelled.
+ *
+ *                 .--> OK          the result is there
+ *      PENDING ---+--> FAILED      ferry_op_error() says why
+ *                 '--> CANCELLED   by you, or by the close of its VM
+ *
+ * An op reaches exactly one end, and a callback, if there is one, is called exactly once.
+ * A cancel is latched: it counts from the op's creation on, before its first instruction as
+ * well as at its last byte. What was already committed when the cancel came is success, and
+ * is reported as success.
+ *
+ * "Any thread" below is for contexts with a private thread; on a borrowed loop it is the loop's
+ * thread, except for ferry_op_cancel() and ferry_vm_cancel_all(), which may be called anywhere. */
+#ifndef GUESTFERRY_OP_H
+#define GUESTFERRY_OP_H
+
+#include <guestferry/error.h>
+
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+typedef struct ferry_op ferry_op;
+
+typedef enum ferry_op_state {
+    FERRY_OP_PENDING = 0,
+    FERRY_OP_OK = 1,
+    FERRY_OP_FAILED = 2,
+    FERRY_OP_CANCELLED = 3,
+} ferry_op_state;
+
+/* How far an op is.
+ *
+ * bytes   moved so far: acknowledged by the other side, so never ahead of the truth
+ * total   bytes expected; 0 = unknown
+ * rate    bytes per second over the last few seconds; 0 until known
+ * elapsed milliseconds since the start
+ * phase   static text: "booting", "copying", "committing"; never NULL */
+typedef struct ferry_progress {
+    uint64_t bytes;
+    uint64_t total;
+    uint64_t rate;
+    uint64_t elapsed_ms;
+    const char *phase;
+    uint64_t reserved[3];
+} ferry_progress;
+
+/* The state now, and if ret_progress is not NULL the progress. Never blocks.
+ * Thread: any. Since 0.1. */
+FERRY_EXPORT ferry_op_state ferry_op_poll(ferry_op *op, ferry_progress *ret_progress);
+
+/* Waits for the end, at most timeout_ms (negative: without limit).
+ * Returns 0 when the op has ended (however: see ferry_op_error), -FERRY_EAGAIN when
+ * the time was up, -FERRY_EINTR when a signal handler ran on this thread (so that a language
+ * binding can run its own; call again to wait on), -FERRY_ESTATE on a borrowed loop, where
+ * waiting would stop the loop that does the work.
+ * Thread: any of a private context. Since 0.1. */
+FERRY_EXPORT int ferry_op_wait(ferry_op *op, int timeout_ms);
+
+/* Asks for the end of the op. Returns at once: the end comes as CANCELLED, or as OK or
+ * FAILED if that was faster. A second cancel, or one after the end, does nothing.
+ * Thread: anywhere. Signal-safe: yes (an atomic store and a write(2); errno is kept). The op
+ * must not have been freed. Since 0.1. */
+FERRY_EXPORT void ferry_op_cancel(ferry_op *op);
+
+/* Gives the op at most ms milliseconds from now, after which it FAILs with
+ * FERRY_ETIMEDOUT; 0 takes the limit away. Thread: any. Since 0.1. */
+FERRY_EXPORT void ferry_op_timeout(ferry_op *op, uint32_t ms);
+
+/* Has done(op, user) called once, when the op has ended; soon, if it has already. On a
+ * borrowed loop it is called from the loop, never from inside this call; with a private thread
+ * from ferry_ctx_dispatch(). The callback may start ops and may free this one.
+ * Returns 0; -FERRY_EEXIST if a callback was set before. Thread: any. Since 0.1. */
+FERRY_EXPORT int ferry_op_on_done(ferry_op *op, void (*done)(ferry_op *op, void *user),
+                                  void *user);
+
+/* 0 if the op is OK; else its code, with reterr (may be NULL) filled: FERRY_ECANCELED for
+ * CANCELLED, -FERRY_EAGAIN while PENDING. Thread: any. Since 0.1. */
+FERRY_EXPORT int ferry_op_error(ferry_op *op, ferry_error *reterr);
+
+/* Gives the op back. A pending op is cancelled and ends on its own; its callback is
+ * not called any more. NULL is allowed. Thread: any. Since 0.1. */
+FERRY_EXPORT void ferry_op_free(ferry_op *op);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

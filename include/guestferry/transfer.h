@@ -1,0 +1,104 @@
+/* guestferry/transfer.h - files in and out.
+ *
+ * A source or destination on the host is a path, a descriptor (pipe, socket, tty, file; it stays
+ * the caller's, and is read or written from its current position) or memory. The other side is
+ * a path in the image, below what is mounted, or a block device such as /dev/sda1 (then
+ * in place).
+ *
+ * Each comes in three manners: ferry_X_start() gives an op, ferry_X() blocks, and the result of
+ * an op, if there is one, is fetched with ferry_X_result(). */
+#ifndef GUESTFERRY_TRANSFER_H
+#define GUESTFERRY_TRANSFER_H
+
+#include <guestferry/vm.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* By default an upload is atomic: it goes to a temporary in the target's directory, which
+ * replaces the target at the end and takes over owner, mode and extended attributes of what it
+ * replaces. Cancelled or failed, it leaves what was there before.
+ *
+ * mode      permission bits of a new file; 0 = 0644, less what the replaced file says
+ * uid, gid  owner of a new file (0: root)
+ * in_place  writes into the existing file (or device) instead; what was written stays
+ * offset    bytes into the target; implies in_place
+ * durable   file and directory are fsynced in the image before the op is OK
+ * total     bytes that will come, for progress, when the source cannot tell (a pipe)
+ *
+ * Holes of a source file stay holes. */
+typedef struct ferry_upload_opts {
+    size_t size;
+    uint32_t mode;
+    uint32_t uid, gid;
+    int in_place;
+    int durable;
+    uint64_t offset;
+    uint64_t total;
+} ferry_upload_opts;
+
+/* Downloads to a path are atomic in the same way (mode of an existing file is kept).
+ *
+ * offset, length  which part; length 0 = to the end
+ * mode            permission bits of a new file; 0 = 0666 less the umask
+ * durable         fsync before OK
+ * max_bytes       ferry_download_mem: more than this is FERRY_EFBIG (0 = 1 GiB) */
+typedef struct ferry_download_opts {
+    size_t size;
+    uint64_t offset, length;
+    uint32_t mode;
+    int durable;
+    uint64_t max_bytes;
+} ferry_download_opts;
+
+/* Errors of all: FERRY_ENOENT, FERRY_EISDIR, FERRY_ENOTDIR, FERRY_EACCES, FERRY_ENOSPC,
+ * FERRY_EROFS, FERRY_EIO, FERRY_EPIPE (a destination's reader left), FERRY_ECHANGED (a source
+ * file shrank while it was read), FERRY_ESTATE, FERRY_EDEAD, FERRY_ETIMEDOUT, FERRY_ECANCELED.
+ * Thread: any. Since 0.1. */
+FERRY_EXPORT int ferry_upload_start(ferry_vm *vm, const char *src, const char *dst,
+                                    const ferry_upload_opts *opts, ferry_op **ret_op,
+                                    ferry_error *reterr);
+FERRY_EXPORT int ferry_upload(ferry_vm *vm, const char *src, const char *dst,
+                              const ferry_upload_opts *opts, ferry_error *reterr);
+
+/* fd must stay open until the op has ended. */
+FERRY_EXPORT int ferry_upload_fd_start(ferry_vm *vm, int fd, const char *dst,
+                                       const ferry_upload_opts *opts, ferry_op **ret_op,
+                                       ferry_error *reterr);
+FERRY_EXPORT int ferry_upload_fd(ferry_vm *vm, int fd, const char *dst,
+                                 const ferry_upload_opts *opts, ferry_error *reterr);
+
+/* data must stay valid until the op has ended; `len` bytes. */
+FERRY_EXPORT int ferry_upload_mem_start(ferry_vm *vm, const void *data, size_t len,
+                                        const char *dst, const ferry_upload_opts *opts,
+                                        ferry_op **ret_op, ferry_error *reterr);
+FERRY_EXPORT int ferry_upload_mem(ferry_vm *vm, const void *data, size_t len, const char *dst,
+                                  const ferry_upload_opts *opts, ferry_error *reterr);
+
+FERRY_EXPORT int ferry_download_start(ferry_vm *vm, const char *src, const char *dst,
+                                      const ferry_download_opts *opts, ferry_op **ret_op,
+                                      ferry_error *reterr);
+FERRY_EXPORT int ferry_download(ferry_vm *vm, const char *src, const char *dst,
+                                const ferry_download_opts *opts, ferry_error *reterr);
+
+FERRY_EXPORT int ferry_download_fd_start(ferry_vm *vm, const char *src, int fd,
+                                         const ferry_download_opts *opts, ferry_op **ret_op,
+                                         ferry_error *reterr);
+FERRY_EXPORT int ferry_download_fd(ferry_vm *vm, const char *src, int fd,
+                                   const ferry_download_opts *opts, ferry_error *reterr);
+
+/* *ret_data is *ret_len bytes, the caller's (free), and has a 0 byte behind it. */
+FERRY_EXPORT int ferry_download_mem_start(ferry_vm *vm, const char *src,
+                                          const ferry_download_opts *opts, ferry_op **ret_op,
+                                          ferry_error *reterr);
+FERRY_EXPORT int ferry_download_mem_result(ferry_op *op, void **ret_data, size_t *ret_len,
+                                           ferry_error *reterr);
+FERRY_EXPORT int ferry_download_mem(ferry_vm *vm, const char *src,
+                                    const ferry_download_opts *opts, void **ret_data,
+                                    size_t *ret_len, ferry_error *reterr);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

@@ -1,0 +1,138 @@
+/* guestferry/vm.h - one appliance: drives, launch, shutdown.
+ *
+ *      ferry_vm_new -> ferry_add_drive... -> ferry_launch -> calls -> ferry_shutdown -> ferry_vm_free
+ *                                                 |                        |
+ *                                             NEW -> LAUNCHING -> UP -> CLOSING -> DOWN
+ *                                                        '-------> DEAD (qemu or daemon failed)
+ */
+#ifndef GUESTFERRY_VM_H
+#define GUESTFERRY_VM_H
+
+#include <guestferry/ctx.h>
+#include <guestferry/op.h>
+
+#include <stddef.h>
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+typedef struct ferry_vm ferry_vm;
+
+typedef enum ferry_accel {
+    FERRY_ACCEL_AUTO = 0, /* kvm where a kvm guest has been seen to boot, else tcg */
+    FERRY_ACCEL_KVM = 1,
+    FERRY_ACCEL_TCG = 2,
+} ferry_accel;
+
+typedef enum ferry_vm_state {
+    FERRY_VM_NEW = 0,
+    FERRY_VM_LAUNCHING = 1,
+    FERRY_VM_UP = 2,
+    FERRY_VM_CLOSING = 3,
+    FERRY_VM_DOWN = 4,
+    FERRY_VM_DEAD = 5,
+} ferry_vm_state;
+
+/* Zero, or NULL for the whole struct, is the default everywhere.
+ *
+ * size              sizeof(ferry_vm_opts)
+ * accel             how qemu runs the guest
+ * memory_mib        guest RAM (default 512; at least 256)
+ * cpus              guest CPUs (default 1: under tcg a second costs more than it gives)
+ * launch_timeout_ms for the whole launch, fallbacks included (default 120000)
+ * call_timeout_ms   for every later call that has no ferry_op_timeout() (default none)
+ * appliance         directory of kernel and initramfs (default $FERRY_APPLIANCE, else the
+ *                   installed one)
+ * qemu              program (default $FERRY_QEMU, else qemu-system-x86_64 from $PATH) */
+typedef struct ferry_vm_opts {
+    size_t size;
+    ferry_accel accel;
+    uint32_t memory_mib;
+    uint32_t cpus;
+    uint32_t launch_timeout_ms;
+    uint32_t call_timeout_ms;
+    const char *appliance;
+    const char *qemu;
+} ferry_vm_opts;
+
+/* format   "raw", "qcow2", "vmdk", "vdi"; NULL: by the path's extension (.img .raw .iso .bin
+ *          = raw), else FERRY_EFORMAT. The content is never looked at, because a guest
+ *          writes it.
+ * readonly the image is not written, whatever the guest does */
+typedef struct ferry_drive_opts {
+    size_t size;
+    const char *format;
+    int readonly;
+} ferry_drive_opts;
+
+/* A VM that is not launched yet. Copies the strings. Errors: FERRY_ENOMEM, FERRY_EINVAL.
+ * Thread: any. Since 0.1. */
+FERRY_EXPORT int ferry_vm_new(ferry_ctx *ctx, const ferry_vm_opts *opts, ferry_vm **ret_vm,
+                              ferry_error *reterr);
+
+/* Adds a disk image, to appear as /dev/sda, /dev/sdb, ... in the order added. Looks now whether
+ * the file is there, readable, writable (unless readonly) and not empty.
+ * Errors: FERRY_ENOENT, FERRY_EACCES, FERRY_EROFS, FERRY_EISDIR, FERRY_EFORMAT, FERRY_ESTATE
+ * (launched already), FERRY_ENOMEM. Thread: any. Since 0.1. */
+FERRY_EXPORT int ferry_add_drive(ferry_vm *vm, const char *path, const ferry_drive_opts *opts,
+                                 ferry_error *reterr);
+
+/* Adds an empty raw disk of `bytes` (a multiple of 512) that is gone with the VM.
+ * Thread: any. Since 0.1. */
+FERRY_EXPORT int ferry_add_drive_scratch(ferry_vm *vm, uint64_t bytes, ferry_error *reterr);
+
+/* Starts the appliance. Progress phases: "starting qemu", "booting", "greeting".
+ * Errors: FERRY_ELAUNCH (the message says how far it came, with the last console line),
+ * FERRY_EBUSY (image locked by another process), FERRY_EFORMAT, FERRY_EMISMATCH,
+ * FERRY_ETIMEDOUT, FERRY_ECANCELED, FERRY_ESTATE. After a failure the VM may be launched again.
+ * Thread: any. Since 0.1. */
+FERRY_EXPORT int ferry_launch_start(ferry_vm *vm, ferry_op **ret_op, ferry_error *reterr);
+FERRY_EXPORT int ferry_launch(ferry_vm *vm, ferry_error *reterr);
+
+/* Unmounts, flushes to the image files, and ends qemu. Success means that everything that was
+ * reported done is on the host's disk. Waits for pending calls first? No: they are cancelled.
+ * Errors: FERRY_EIO and friends when a flush failed; qemu is gone in every case.
+ * Thread: any. Since 0.1. */
+FERRY_EXPORT int ferry_shutdown_start(ferry_vm *vm, ferry_op **ret_op, ferry_error *reterr);
+FERRY_EXPORT int ferry_shutdown(ferry_vm *vm, ferry_error *reterr);
+
+/* Cancels every op of this VM that is pending now, launch included; later ones start afresh.
+ * Thread: anywhere. Signal-safe: yes. What a SIGINT handler calls. Since 0.1. */
+FERRY_EXPORT void ferry_vm_cancel_all(ferry_vm *vm);
+
+/* Kills qemu at once. Pending ops fail with FERRY_EDEAD; nothing is flushed.
+ * Thread: anywhere. Signal-safe: yes. Since 0.1. */
+FERRY_EXPORT void ferry_vm_kill(ferry_vm *vm);
+
+/* Thread: any. Since 0.1. */
+FERRY_EXPORT ferry_vm_state ferry_vm_get_state(ferry_vm *vm);
+
+/* What this VM runs on, once it is up: "tcg" or "kvm"; NULL before. Static text.
+ * Thread: any. Since 0.1. */
+FERRY_EXPORT const char *ferry_vm_get_accel(ferry_vm *vm);
+
+/* Milliseconds the last successful launch took, by phase; for doctor and the bench.
+ * Thread: any. Since 0.1. */
+typedef struct ferry_launch_times {
+    uint32_t prepare_ms; /* argv, sockets, fork and exec */
+    uint32_t boot_ms;    /* until the daemon's first byte */
+    uint32_t hello_ms;   /* until both sides know each other */
+    uint32_t total_ms;
+    uint32_t reserved[4];
+} ferry_launch_times;
+FERRY_EXPORT int ferry_vm_get_launch_times(ferry_vm *vm, ferry_launch_times *ret_times);
+
+/* The last lines of the appliance's console, for bug reports. *ret_text is the caller's (free).
+ * Errors: FERRY_ENOMEM. Thread: any. Since 0.1. */
+FERRY_EXPORT int ferry_vm_get_console(ferry_vm *vm, char **ret_text);
+
+/* Gives the VM back. What is pending is cancelled; qemu, if it still runs, is killed without a
+ * flush. NULL is allowed. Thread: any. Since 0.1. */
+FERRY_EXPORT void ferry_vm_free(ferry_vm *vm);
+
+#ifdef __cplusplus
+}
+#endif
+#endif
