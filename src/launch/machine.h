@@ -1,0 +1,85 @@
+/* A running appliance: from a description of it to a byte stream to its daemon.
+ *
+ *      api ----- ferry_machine_start(spec) -----> guard process (own session)
+ *                                                   `-- qemu -- kernel -- ferryd
+ *      fds the host keeps:  guard control | QMP | console | channel (a ferry_link)
+ *
+ * What runs over the channel is not known here: the protocol's greeting is the caller's,
+ * passed in as `greet`, because only a guest that answers proves an accelerator works.
+ * All sockets are socketpairs made before the fork; nothing of ours has a name in the file system.
+ * Loop thread only, except as said. */
+#ifndef FERRY_LAUNCH_MACHINE_H
+#define FERRY_LAUNCH_MACHINE_H
+
+#include "async/link.h"
+#include "async/scope.h"
+
+#include <guestferry/error.h>
+#include <guestferry/vm.h>
+
+/* One disk, in order of attachment: /dev/sda, sdb, ... Strings belong to the spec. */
+typedef struct ferry_drive {
+    char *path;             /* absolute; NULL for scratch */
+    char *format;           /* "raw", "qcow2", "vmdk", "vdi" */
+    uint64_t scratch_bytes; /* scratch: its size */
+    bool readonly;
+} ferry_drive;
+
+typedef struct ferry_machine_spec {
+    ferry_drive *drives;
+    unsigned ndrives;
+    ferry_accel accel;
+    uint32_t memory_mib, cpus;
+    char *appliance; /* directory; NULL: default */
+    char *qemu;      /* program; NULL: default */
+} ferry_machine_spec;
+
+/* Checks what can be checked before a launch and completes the drive: absolute path,
+ * format from the extension when it is NULL. The error names the file and the next step. */
+int ferry_drive_check(const char *path, const ferry_drive_opts *o, ferry_drive *ret,
+                      ferry_error *e);
+int ferry_drive_scratch(uint64_t bytes, ferry_drive *ret, ferry_error *e);
+void ferry_drive_done(ferry_drive *d);
+
+typedef struct ferry_machine ferry_machine;
+
+typedef struct ferry_machine_hooks {
+    /* Says hello over a fresh channel (owned by the machine until it returns 0, then by the callee).
+     * May be called a second time, with another channel, if a first accelerator
+     * fails. */
+    FERRY_CO int (*greet)(void *arg, ferry_link *channel, ferry_error *e);
+    void (*phase)(void *arg, const char *phase); /* static text */
+    void *arg;
+} ferry_machine_hooks;
+
+/* Launches and returns when greet has succeeded. The deadline is the caller's scope. On failure
+ * and on cancel nothing is left: no process, no descriptor. The error says how far it came, with
+ * qemu's own words or the console's last line. */
+FERRY_CO int ferry_machine_start(const ferry_machine_spec *spec,
+                                 const ferry_machine_hooks *hooks, ferry_machine **ret,
+                                 ferry_error *e);
+
+/* Waits until qemu is gone, and says how in e: "appliance killed by signal 9", "qemu exited
+ * with status 1: <its last words>", "appliance panicked: <console>". Returns -FERRY_EDEAD, or 0 when
+ * it was asked to quit and did, or the cancel code. */
+FERRY_CO int ferry_machine_wait(ferry_machine *m, ferry_error *e);
+
+/* Ends qemu in good order (QMP quit: block layer flushed and closed) and waits for it. The guest
+ * must be unmounted and flushed already. 0; -FERRY_EIO if qemu said that a flush failed;
+ * after a cancel or deadline it is killed. */
+FERRY_CO int ferry_machine_quit(ferry_machine *m, ferry_error *e);
+
+/* SIGKILL, by way of the guard, at once. Any thread and signal handlers; harmless later. */
+void ferry_machine_kill(ferry_machine *m);
+
+ferry_accel ferry_machine_accel(const ferry_machine *m);
+ferry_launch_times ferry_machine_times(const ferry_machine *m);
+pid_t ferry_machine_pid(const ferry_machine *m); /* qemu's; for tests and doctor */
+
+/* The console's tail, at most `size` - 1 bytes, printable, 0-terminated. Returns its length. */
+size_t ferry_machine_console(const ferry_machine *m, char *buf, size_t size);
+
+/* Kills if need be, waits in the background, frees. NULL is allowed. No task is inside. */
+void ferry_machine_free(ferry_machine *m);
+
+#endif

@@ -1,0 +1,137 @@
+/* One connection: frames in and out of a link, many streams over it.
+ *
+ *      tasks of streams --- ferry_stream_write ---> per-stream queues --+
+ *                       --- control frames -------> control queue ------+--> writer task --> link
+ *      tasks of streams <-- ferry_stream_read  <--- per-stream queues <----- reader task <-- link
+ *
+ * The writer sends control frames first, then DATA round-robin over the streams that have
+ * some and have credit. The reader never waits for a stream's consumer: credit bounds what a
+ * peer may send, and one that sends more has broken the protocol.
+ *
+ * The client (host) opens streams with CALL; the server (daemon) gets on_call for each. A
+ * stream ends with the server's REPLY, always exactly one, also after a RESET: ids are
+ * never reused, and crossing cancels cannot desynchronise anything.
+ *
+ * Any violation by the peer ends the connection with -FERRY_EPROTO: every open stream's
+ * calls then fail with that code, and nothing else is touched. The same code runs on both
+ * sides. Loop thread only; knows no qemu and no call. */
+#ifndef FERRY_PROTO_CONN_H
+#define FERRY_PROTO_CONN_H
+
+#include "async/link.h"
+#include "async/scope.h"
+#include "base/buf.h"
+#include "proto/frame.h"
+
+#include <guestferry/error.h>
+
+#include <stdbool.h>
+
+typedef struct ferry_conn ferry_conn;
+typedef struct ferry_stream ferry_stream;
+
+/* Streams open at once: a table walk stays short and a daemon's memory bounded
+ * (each may have 2 windows outstanding). More calls wait on the host for a place. */
+#define FERRY_CONN_STREAMS 256
+
+typedef struct ferry_conn_opts {
+    bool server;
+    /* Server: a CALL arrived. Takes over the stream (ferry_stream_reply ends it) and the
+     * body. Runs in the reader task; must not suspend: spawn. */
+    void (*on_call)(void *arg, ferry_stream *st, ferry_slice body);
+    /* Client: one line of text from the daemon. May be NULL. */
+    void (*on_log)(void *arg, const char *text, size_t len);
+    void *arg;
+} ferry_conn_opts;
+
+/* Takes over the link, also on failure. Nothing is read or written until _run. */
+int ferry_conn_new(ferry_loop *loop, ferry_link *link, const ferry_conn_opts *o,
+                   ferry_conn **ret);
+/* No task is inside any more. Streams that are still open fail and live on until their close. */
+void ferry_conn_free(ferry_conn *c);
+
+/* Sends our HELLO and waits for the peer's. `hash` is the API hash (schema/), at most 64
+ * characters; `build` a free text for error messages. -FERRY_EMISMATCH when the hashes differ
+ * (the error names both builds), -FERRY_EPROTO when the peer is something else.
+ * Before _run, by the same task or another. */
+FERRY_CO int ferry_conn_hello(ferry_conn *c, const char *hash, const char *build,
+                              ferry_error *e);
+
+/* Reads and writes until the link ends (returns -FERRY_EPIPE), the peer breaks the protocol
+ * (-FERRY_EPROTO), an I/O error (its code), or a cancel. By the time it returns, every stream has failed
+ * with the code. */
+FERRY_CO int ferry_conn_run(ferry_conn *c);
+
+/* The reason it ended: 0 while it runs. */
+int ferry_conn_error(const ferry_conn *c);
+
+/* ---- client ---------------------------------------------------------------------- */
+
+/* Opens a stream with a CALL of procedure `proc` and takes over body (XDR arguments, at most FERRY_FRAME_MAX - 4
+ * bytes). Waits for a place if FERRY_CONN_STREAMS are open. */
+FERRY_CO int ferry_stream_call(ferry_conn *c, uint32_t proc, ferry_buf *body,
+                               ferry_stream **ret);
+
+/* Waits for the REPLY. 0 and its payload (status and result, decoded elsewhere), the cancel
+ * code, or the connection's error. Data that came before stays readable. */
+FERRY_CO int ferry_stream_wait_reply(ferry_stream *st, ferry_slice *ret);
+
+/* Is the REPLY here already? Then a cancel is too late. */
+bool ferry_stream_replied(const ferry_stream *st);
+
+/* Asks the daemon to stop: RESET. DATA that is queued on this side is dropped, DATA that
+ * still comes is discarded (and credited). Never suspends; harmless after the REPLY. */
+void ferry_stream_reset(ferry_stream *st, int code);
+
+/* Bytes the peer has consumed of what we wrote: sent, less what is in flight. */
+uint64_t ferry_stream_acked(const ferry_stream *st);
+
+/* The last PROGRESS frame: done and total, 0 and 0 before the first. */
+void ferry_stream_progress(const ferry_stream *st, uint64_t *ret_done, uint64_t *ret_total);
+
+/* ---- server ---------------------------------------------------------------------- */
+
+uint32_t ferry_stream_proc(const ferry_stream *st);
+
+/* Ends the stream: queued DATA goes first, then REPLY with body (taken over, at most
+ * FERRY_FRAME_MAX). Never suspends. The stream is still to be closed. */
+void ferry_stream_reply(ferry_stream *st, ferry_buf *body);
+
+/* Calls on_reset(arg) in the reader task when the host resets the stream (at once if it has
+ * already); also when the connection ends. Must not suspend: cancel a scope. */
+void ferry_stream_on_reset(ferry_stream *st, void (*on_reset)(void *arg, int code), void *arg);
+
+void ferry_stream_send_progress(ferry_stream *st, uint64_t done, uint64_t total);
+void ferry_conn_log(ferry_conn *c, const char *text);
+
+/* ---- both ------------------------------------------------------------------------ */
+
+/* Sends bytes (takes over the slice, also on failure; longer than FERRY_FRAME_MAX is cut
+ * into frames). Waits for credit and for the queue, not for the peer. After a REPLY has
+ * come: -FERRY_EPIPE, whoever writes goes to ferry_stream_wait_reply for the reason. */
+FERRY_CO int ferry_stream_write(ferry_stream *st, ferry_slice s);
+FERRY_CO int ferry_stream_write_hole(ferry_stream *st, uint64_t len);
+/* No more DATA: END. Does not wait. */
+void ferry_stream_finish(ferry_stream *st);
+
+/* One piece of what the peer sends, in order. Gives its credit back when the NEXT piece is
+ * asked for or the stream is closed: one read is one consumption. */
+typedef struct ferry_piece {
+    ferry_slice data;  /* data.len 0 for a hole */
+    uint64_t hole;     /* length of a hole, else 0 */
+} ferry_piece;
+
+/* 1 and a piece (its slice is the caller's); 0 after END (or, on the client, after a REPLY
+ * without END: see wait_reply); the cancel code; -FERRY_ECANCELED on a server whose host has
+ * reset; the connection's error. */
+FERRY_CO int ferry_stream_read(ferry_stream *st, ferry_piece *ret);
+
+/* Forgets the stream: resets it first if it has not been replied to. NULL is allowed. */
+void ferry_stream_close(ferry_stream *st);
+
+static inline void ferry_auto_stream(ferry_stream **st)
+{
+    ferry_stream_close(*st);
+}
+
+#endif
