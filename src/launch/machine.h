@@ -79,7 +79,8 @@ pid_t ferry_machine_pid(const ferry_machine *m); /* qemu's; for tests and doctor
 /* The console's tail, at most `size` - 1 bytes, printable, 0-terminated. Returns its length. */
 size_t ferry_machine_console(const ferry_machine *m, char *buf, size_t size);
 
-/* Kills if need be, waits in the background, frees. NULL is allowed. No task is inside. */
-void ferry_machine_free(ferry_machine *m);
+/* Kills if need be, waits for the guard to be gone (shielded from cancel; a SIGKILL is
+ * answered within milliseconds), frees. NULL is allowed. No other task is inside. */
+FERRY_CO void ferry_machine_free(ferry_machine *m);
 
 #endif
