@@ -1,0 +1,50 @@
+# The libraries we stand on, as targets ferry::uv, ferry::tirpc, ferry::jansson,
+# ferry::blkid and ferry::cmocka. The list of Debian packages is in ./dev.
+#
+# A program that sets the property FERRY_STATIC_DEPS (the daemon, to keep the initramfs
+# small) gets the archive of libuv and libtirpc instead of the shared library; those
+# that stand between, such as ferry_async, need not know.
+
+find_package(PkgConfig REQUIRED)
+find_package(Threads REQUIRED)
+
+function(ferry_dependency name module)
+  cmake_parse_arguments(PARSE_ARGV 2 arg "" "ARCHIVE" "")
+  string(TOUPPER ${name} var)
+  pkg_check_modules(${var} REQUIRED IMPORTED_TARGET GLOBAL ${module})
+
+  add_library(ferry_dep_${name} INTERFACE)
+  add_library(ferry::${name} ALIAS ferry_dep_${name})
+  # Includes come from pkg-config in either case.
+  target_include_directories(ferry_dep_${name} SYSTEM INTERFACE ${${var}_INCLUDE_DIRS})
+
+  set(archive "")
+  if(arg_ARCHIVE)
+    find_library(FERRY_${var}_ARCHIVE ${arg_ARCHIVE} HINTS ${${var}_LIBDIR})
+    if(FERRY_${var}_ARCHIVE)
+      set(archive ${FERRY_${var}_ARCHIVE})
+    endif()
+  endif()
+  set(shared PkgConfig::${var})
+  if(archive)
+    set(static $<BOOL:$<TARGET_PROPERTY:FERRY_STATIC_DEPS>>)
+    target_link_libraries(ferry_dep_${name} INTERFACE
+      "$<${static}:${archive}>" "$<$<NOT:${static}>:${shared}>")
+  else()
+    target_link_libraries(ferry_dep_${name} INTERFACE ${shared})
+  endif()
+endfunction()
+
+ferry_dependency(uv libuv>=1.44 ARCHIVE libuv_a.a)
+ferry_dependency(tirpc libtirpc ARCHIVE libtirpc.a)
+ferry_dependency(jansson jansson)
+if(FERRY_BUILD_APPLIANCE)
+  ferry_dependency(blkid blkid)
+endif()
+if(FERRY_BUILD_TESTS)
+  ferry_dependency(cmocka cmocka)
+endif()
+target_link_libraries(ferry_dep_uv INTERFACE Threads::Threads)
+
+# Debian's python3 has Jinja2; another python3 that comes first in PATH need not.
+find_program(FERRY_PYTHON python3 PATHS /usr/bin NO_DEFAULT_PATH REQUIRED)
