@@ -10,6 +10,9 @@ foreach(part IN LISTS parts)
     list(APPEND libraries ferry_${part})
   endif()
 endforeach()
+if(NOT objects)
+  return() # nothing is there yet
+endif()
 
 file(GLOB FERRY_PUBLIC_HEADERS CONFIGURE_DEPENDS
      ${PROJECT_SOURCE_DIR}/include/guestferry/*.h)
