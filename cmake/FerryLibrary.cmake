@@ -72,6 +72,9 @@ write_basic_package_version_file(
   COMPATIBILITY SameMinorVersion)
 install(FILES ${PROJECT_BINARY_DIR}/gen/guestferry-config-version.cmake
         DESTINATION ${config_dir})
+# Like the CMake package, the .pc file finds its prefix from where it lies.
+file(RELATIVE_PATH pc_to_prefix ${CMAKE_INSTALL_FULL_LIBDIR}/pkgconfig
+     ${CMAKE_INSTALL_PREFIX})
 configure_file(${PROJECT_SOURCE_DIR}/cmake/guestferry.pc.in gen/guestferry.pc @ONLY)
 install(FILES ${PROJECT_BINARY_DIR}/gen/guestferry.pc
         DESTINATION ${CMAKE_INSTALL_LIBDIR}/pkgconfig)

@@ -21,6 +21,7 @@
 set(FERRY_TIMEOUT_unit 60)
 set(FERRY_TIMEOUT_sim 120)
 set(FERRY_TIMEOUT_e2e 300)
+set(FERRY_TIMEOUT_install 120)
 set(FERRY_TIMEOUT_lint 120)
 
 # Sanitizers run several times slower, on two cores that others use too.
