@@ -44,9 +44,9 @@ void ferry_drive_done(ferry_drive *d);
 typedef struct ferry_machine ferry_machine;
 
 typedef struct ferry_machine_hooks {
-    /* Says hello over a fresh channel (owned by the machine until it returns 0, then by the callee).
-     * May be called a second time, with another channel, if a first accelerator
-     * fails. */
+    /* Says hello over a fresh channel: called when the daemon's first byte is there. The
+     * channel is the callee's from here on, also when it fails (as ferry_conn_new has it).
+     * May be called a second time, with another channel, if a first accelerator fails. */
     FERRY_CO int (*greet)(void *arg, ferry_link *channel, ferry_error *e);
     void (*phase)(void *arg, const char *phase); /* static text */
     void *arg;
