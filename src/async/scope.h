@@ -41,6 +41,7 @@ typedef struct ferry_scope {
     unsigned flags;
     int cancel; /* 0, or the code its tasks are told */
     int error;  /* 0, or the first child's */
+    ferry_task *joiner; /* parked in ferry_scope_join() */
     ferry_timer deadline;
 } ferry_scope;
 
@@ -64,8 +65,9 @@ int ferry_spawn(ferry_scope *s, const char *name, ferry_task_fn fn, void *arg);
 void ferry_scope_cancel(ferry_scope *s, int code);
 
 /* Waits for every task inside (a cancel does not shorten the wait: it shortens the
- * tasks) and closes the scope. Returns the first child's error; else the scope's own
- * cancel code if it was cancelled before its children were through; else 0. */
+ * tasks) and closes the scope. Returns the first child's error, else 0: children that were
+ * cancelled return the cancel code and so does this; children that were done before the
+ * cancel came have succeeded. */
 FERRY_CO int ferry_scope_join(ferry_scope *s);
 
 /* Closes a root scope without tasks, without waiting. */

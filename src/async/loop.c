@@ -1,0 +1,232 @@
+/* The loop: our handles on a uv loop, messages from outside, and the fake clock. See
+ * loop.h for the picture. Closing is the delicate part: the struct is counted, because
+ * requests in libuv's pool and handles that are closing outlive everything else. */
+#include "async/fs.h"
+#include "async/internal.h"
+#include "base/trace.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <stdlib.h>
+
+/* Stacks kept for reuse: 64 ops of three tasks each. Untouched pages cost nothing, touched ones
+ * about 12 KiB a stack. */
+#define SPARE_STACKS 192
+
+/* ---- life -------------------------------------------------------------------------- */
+
+void ferry_loop_ref(ferry_loop *loop)
+{
+    loop->refs++;
+}
+
+void ferry_loop_unref(ferry_loop *loop)
+{
+    if (--loop->refs > 0)
+        return;
+    ferry_co_pool_done(&loop->stacks);
+    void (*closed)(void *) = loop->closed;
+    void *arg = loop->closed_arg;
+    free(loop);
+    if (closed)
+        closed(arg);
+}
+
+static ferry_loop *allocate(void)
+{
+    ferry_loop *loop = calloc(1, sizeof *loop);
+    if (!loop)
+        return NULL;
+    loop->refs = 1;
+    ferry_list_init(&loop->ready);
+    ferry_co_pool_init(&loop->stacks, SPARE_STACKS);
+    ferry_sem_init(&loop->pool_share, FERRY_POOL_SHARE);
+    return loop;
+}
+
+static void on_prepare(uv_prepare_t *h)
+{
+    ferry_drain(h->data);
+}
+
+static void on_check(uv_check_t *h)
+{
+    ferry_drain(h->data);
+}
+
+static void on_idle(uv_idle_t *h)
+{
+    (void)h; /* its being active is all: the poll does not sleep */
+}
+
+/* Newest first becomes oldest first. */
+static ferry_post *reversed(ferry_post *p)
+{
+    ferry_post *out = NULL;
+    while (p) {
+        ferry_post *next = p->next;
+        p->next = out;
+        out = p;
+        p = next;
+    }
+    return out;
+}
+
+static void on_async(uv_async_t *h)
+{
+    ferry_loop *loop = h->data;
+
+    ferry_loop_ref(loop);
+    for (ferry_post *p = reversed(atomic_exchange(&loop->posted, NULL)); p;) {
+        ferry_post *next = p->next;
+        p->run(p);
+        p = next;
+    }
+    if (atomic_exchange(&loop->kicked, false) && loop->on_kick)
+        loop->on_kick(loop->kick_arg);
+    ferry_loop_unref(loop);
+}
+
+static void adopt(ferry_loop *loop, uv_handle_t *h)
+{
+    h->data = loop;
+    uv_unref(h);
+    loop->open_handles++;
+}
+
+int ferry_loop_new(struct uv_loop_s *uv, ferry_loop **ret)
+{
+    ferry_loop *loop = allocate();
+    if (!loop)
+        return -ENOMEM;
+    loop->uv = uv;
+    /* The only one of these that can fail: it makes an eventfd. */
+    int r = uv_async_init(uv, &loop->async, on_async);
+    if (r < 0) {
+        loop->closed = NULL;
+        ferry_loop_unref(loop);
+        return r;
+    }
+    uv_prepare_init(uv, &loop->prepare);
+    uv_check_init(uv, &loop->check);
+    uv_idle_init(uv, &loop->idle);
+    uv_timer_init(uv, &loop->timer);
+    uv_prepare_start(&loop->prepare, on_prepare);
+    uv_check_start(&loop->check, on_check);
+    adopt(loop, (uv_handle_t *)&loop->async);
+    adopt(loop, (uv_handle_t *)&loop->prepare);
+    adopt(loop, (uv_handle_t *)&loop->check);
+    adopt(loop, (uv_handle_t *)&loop->idle);
+    adopt(loop, (uv_handle_t *)&loop->timer);
+    *ret = loop;
+    return 0;
+}
+
+int ferry_loop_new_fake(ferry_loop **ret)
+{
+    ferry_loop *loop = allocate();
+    if (!loop)
+        return -ENOMEM;
+    *ret = loop;
+    return 0;
+}
+
+static void on_closed(uv_handle_t *h)
+{
+    ferry_loop *loop = h->data;
+    if (--loop->open_handles == 0)
+        ferry_loop_unref(loop);
+}
+
+void ferry_loop_close(ferry_loop *loop, void (*closed)(void *arg), void *arg)
+{
+    assert(loop->ntasks == 0 && "a loop closes after its tasks");
+    loop->closed = closed;
+    loop->closed_arg = arg;
+    if (!loop->uv) {
+        ferry_loop_unref(loop);
+        return;
+    }
+    uv_close((uv_handle_t *)&loop->prepare, on_closed);
+    uv_close((uv_handle_t *)&loop->check, on_closed);
+    uv_close((uv_handle_t *)&loop->idle, on_closed);
+    uv_close((uv_handle_t *)&loop->timer, on_closed);
+    uv_close((uv_handle_t *)&loop->async, on_closed);
+}
+
+/* ---- time -------------------------------------------------------------------------- */
+
+uint64_t ferry_loop_now(const ferry_loop *loop)
+{
+    return loop->uv ? uv_now(loop->uv) : loop->fake_now;
+}
+
+int ferry_loop_run_fake(ferry_loop *loop)
+{
+    assert(!loop->uv && "a loop on libuv is run by libuv");
+    while (loop->ntasks > 0) {
+        ferry_drain(loop);
+        if (!ferry_list_empty(&loop->ready) || loop->ntasks == 0)
+            continue;
+        uint64_t due = ferry_timers_next(loop);
+        if (due == UINT64_MAX)
+            return -EDEADLK;
+        loop->fake_now = due;
+        ferry_timers_fire(loop);
+    }
+    return 0;
+}
+
+/* ---- from outside ------------------------------------------------------------------ */
+
+void ferry_loop_want_drain(ferry_loop *loop)
+{
+    if (loop->uv && !loop->draining)
+        uv_idle_start(&loop->idle, on_idle);
+}
+
+void ferry_loop_drained(ferry_loop *loop)
+{
+    if (!loop->uv)
+        return;
+    if (ferry_list_empty(&loop->ready))
+        uv_idle_stop(&loop->idle);
+    else
+        uv_idle_start(&loop->idle, on_idle);
+}
+
+void ferry_loop_post(ferry_loop *loop, ferry_post *p)
+{
+    ferry_post *head = atomic_load(&loop->posted);
+    do
+        p->next = head;
+    while (!atomic_compare_exchange_weak(&loop->posted, &head, p));
+    uv_async_send(&loop->async);
+}
+
+void ferry_loop_kick(ferry_loop *loop)
+{
+    int saved = errno;
+    atomic_store(&loop->kicked, true); /* latched first: sends coalesce */
+    uv_async_send(&loop->async);
+    errno = saved;
+}
+
+void ferry_loop_on_kick(ferry_loop *loop, void (*on_kick)(void *arg), void *arg)
+{
+    loop->on_kick = on_kick;
+    loop->kick_arg = arg;
+}
+
+void ferry_loop_hold(ferry_loop *loop)
+{
+    if (loop->holds++ == 0 && loop->uv)
+        uv_ref((uv_handle_t *)&loop->async);
+}
+
+void ferry_loop_release(ferry_loop *loop)
+{
+    assert(loop->holds > 0 && "released more often than held");
+    if (--loop->holds == 0 && loop->uv)
+        uv_unref((uv_handle_t *)&loop->async);
+}

@@ -1,0 +1,81 @@
+/* A private thread and its uv loop: see thread.h. */
+#include "async/thread.h"
+
+#include "async/internal.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdlib.h>
+
+struct ferry_thread {
+    pthread_t id;
+    uv_loop_t uv;
+};
+
+static void *thread_main(void *arg)
+{
+    ferry_thread *t = arg;
+    uv_run(&t->uv, UV_RUN_DEFAULT);
+    uv_loop_close(&t->uv);
+    return NULL;
+}
+
+static int start_blocked(ferry_thread *t)
+{
+    sigset_t all, before;
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &before);
+    int r = -pthread_create(&t->id, NULL, thread_main, t);
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    if (r == 0)
+        pthread_setname_np(t->id, "guestferry");
+    return r;
+}
+
+static void ignore(void *arg)
+{
+    (void)arg;
+}
+
+int ferry_thread_start(ferry_thread **ret_thread, ferry_loop **ret_loop)
+{
+    ferry_thread *t = calloc(1, sizeof *t);
+    if (!t)
+        return -ENOMEM;
+    int r = uv_loop_init(&t->uv);
+    if (r < 0) {
+        free(t);
+        return r;
+    }
+    ferry_loop *loop = NULL;
+    r = ferry_loop_new(&t->uv, &loop);
+    if (r == 0) {
+        ferry_loop_hold(loop); /* until ferry_loop_close: an idle context waits for posts */
+        r = start_blocked(t);
+        if (r < 0) {
+            ferry_loop_release(loop);
+            ferry_loop_close(loop, ignore, NULL);
+        }
+    }
+    if (r < 0) {
+        uv_run(&t->uv, UV_RUN_DEFAULT); /* what is closing closes */
+        uv_loop_close(&t->uv);
+        free(t);
+        return r;
+    }
+    *ret_thread = t;
+    *ret_loop = loop;
+    return 0;
+}
+
+void ferry_thread_join(ferry_thread *t)
+{
+    pthread_join(t->id, NULL);
+    free(t);
+}
+
+bool ferry_thread_is_self(const ferry_thread *t)
+{
+    return pthread_equal(t->id, pthread_self());
+}
