@@ -57,6 +57,8 @@ struct ferry_co {
 
     uint8_t *map; /* guard page first */
     size_t map_size;
+    ucontext_t entry;   /* not in a frame of enter(): that is left by a jump, and ASan
+                         * would keep the frame's red zones on the resumer's stack */
     sigjmp_buf env;     /* where it yielded */
     sigjmp_buf resumer; /* where it was resumed from */
 
@@ -267,18 +269,18 @@ int ferry_co_new(ferry_co_pool *pool, ferry_co_fn fn, void *arg, ferry_co **ret)
  * signal mask too: to the thread's own, which getcontext has just read. */
 static void enter(ferry_co *co)
 {
-    ucontext_t uc;
+    ucontext_t *uc = &co->entry;
     uintptr_t p = (uintptr_t)co;
 
     co->started = true;
-    if (getcontext(&uc) < 0)
+    if (getcontext(uc) < 0)
         abort(); /* cannot fail on Linux */
-    uc.uc_stack.ss_sp = stack_low(co);
-    uc.uc_stack.ss_size = stack_size(co);
-    uc.uc_link = NULL;
-    makecontext(&uc, (void (*)(void))trampoline, 2, (unsigned)p, (unsigned)(p >> 32));
+    uc->uc_stack.ss_sp = stack_low(co);
+    uc->uc_stack.ss_size = stack_size(co);
+    uc->uc_link = NULL;
+    makecontext(uc, (void (*)(void))trampoline, 2, (unsigned)p, (unsigned)(p >> 32));
     leave_resumer(co);
-    setcontext(&uc);
+    setcontext(uc);
     abort();
 }
 
