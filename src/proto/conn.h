@@ -1,20 +1,20 @@
 /* One connection: frames in and out of a link, many streams over it.
  *
- *      tasks of streams --- ferry_stream_write ---> per-stream queues --+
- *                       --- control frames -------> control queue ------+--> writer task --> link
- *      tasks of streams <-- ferry_stream_read  <--- per-stream queues <----- reader task <-- link
+ *      tasks --- ferry_stream_write ---> a queue per stream ---+
+ *            --- control -------------> bits per stream -------+--> writer --> link
+ *      tasks <-- ferry_stream_read <---- a queue per stream <------ reader <-- link
  *
- * The writer sends control frames first, then DATA round-robin over the streams that have
- * some and have credit. The reader never waits for a stream's consumer: credit bounds what a
- * peer may send, and one that sends more has broken the protocol.
+ * The writer sends control frames first, then DATA round-robin over the streams that
+ * have some and have credit. The reader never waits for a stream's consumer: credit
+ * bounds what a peer may send, and one that sends more has broken the protocol.
  *
- * The client (host) opens streams with CALL; the server (daemon) gets on_call for each. A
- * stream ends with the server's REPLY, always exactly one, also after a RESET: ids are
- * never reused, and crossing cancels cannot desynchronise anything.
+ * The client (host) opens streams with CALL; the server (daemon) gets on_call for each.
+ * A stream ends with the server's REPLY, always exactly one, also after a RESET: ids
+ * are never reused, and crossing cancels cannot desynchronise anything.
  *
  * Any violation by the peer ends the connection with -FERRY_EPROTO: every open stream's
- * calls then fail with that code, and nothing else is touched. The same code runs on both
- * sides. Loop thread only; knows no qemu and no call. */
+ * calls then fail with that code, and nothing else is touched. The same code runs on
+ * both sides. Loop thread only; knows no qemu and no call. */
 #ifndef FERRY_PROTO_CONN_H
 #define FERRY_PROTO_CONN_H
 
@@ -34,12 +34,18 @@ typedef struct ferry_stream ferry_stream;
  * (each may have 2 windows outstanding). More calls wait on the host for a place. */
 #define FERRY_CONN_STREAMS 256
 
+/* What a stream's writer may have queued before it waits: enough that the writer task
+ * always finds the next frame, in bytes for large ones and in number for small. */
+#define FERRY_STREAM_QUEUE_BYTES (4 * FERRY_FRAME_MAX)
+#define FERRY_STREAM_QUEUE 16
+
 typedef struct ferry_conn_opts {
     bool server;
-    /* Server: a CALL arrived. Takes over the stream (ferry_stream_reply ends it) and the
-     * body. Runs in the reader task; must not suspend: spawn. */
+    /* Server: a CALL arrived. Takes over the stream (ferry_stream_reply ends it) and
+     * the body (the XDR arguments). Runs in the reader task; must not suspend: spawn. */
     void (*on_call)(void *arg, ferry_stream *st, ferry_slice body);
-    /* Client: one line of text from the daemon. May be NULL. */
+    /* Client: one line of text from the daemon; its bytes are the daemon's, so escape
+     * what is shown. May be NULL. */
     void (*on_log)(void *arg, const char *text, size_t len);
     void *arg;
 } ferry_conn_opts;
@@ -47,86 +53,111 @@ typedef struct ferry_conn_opts {
 /* Takes over the link, also on failure. Nothing is read or written until _run. */
 int ferry_conn_new(ferry_loop *loop, ferry_link *link, const ferry_conn_opts *o,
                    ferry_conn **ret);
-/* No task is inside any more. Streams that are still open fail and live on until their close. */
+/* No task is inside any more. Streams that are still open fail and live on until their
+ * close. */
 void ferry_conn_free(ferry_conn *c);
 
-/* Sends our HELLO and waits for the peer's. `hash` is the API hash (schema/), at most 64
- * characters; `build` a free text for error messages. -FERRY_EMISMATCH when the hashes differ
- * (the error names both builds), -FERRY_EPROTO when the peer is something else.
- * Before _run, by the same task or another. */
+/* Sends our HELLO and waits for the peer's. `hash` is the API hash (schema/), at most
+ * 64 characters; `build` a free text for error messages. -FERRY_EMISMATCH when the
+ * hashes differ (the error names both builds), -FERRY_EPROTO when the peer is something
+ * else. Before _run, by the same task or another. A connection that failed here is only
+ * good for _free. */
 FERRY_CO int ferry_conn_hello(ferry_conn *c, const char *hash, const char *build,
                               ferry_error *e);
 
-/* Reads and writes until the link ends (returns -FERRY_EPIPE), the peer breaks the protocol
- * (-FERRY_EPROTO), an I/O error (its code), or a cancel. By the time it returns, every stream has failed
- * with the code. */
+/* Reads and writes until the link ends (returns -FERRY_EPIPE), the peer breaks the
+ * protocol (-FERRY_EPROTO), an I/O error (its code), or a cancel. By the time it
+ * returns, every stream without a REPLY has failed with the code. */
 FERRY_CO int ferry_conn_run(ferry_conn *c);
 
 /* The reason it ended: 0 while it runs. */
 int ferry_conn_error(const ferry_conn *c);
+/* The same for a person: "DATA on stream 7: more than the window". "" while it runs. */
+const char *ferry_conn_error_text(const ferry_conn *c);
 
-/* ---- client ---------------------------------------------------------------------- */
+/* Waits until the link has everything that may be sent (DATA without credit may not):
+ * before a daemon powers off, say. The connection's error, or the cancel code. */
+FERRY_CO int ferry_conn_flush(ferry_conn *c);
 
-/* Opens a stream with a CALL of procedure `proc` and takes over body (XDR arguments, at most FERRY_FRAME_MAX - 4
- * bytes). Waits for a place if FERRY_CONN_STREAMS are open. */
+/* ---- client --------------------------------------------------------------------- */
+
+/* Opens a stream with a CALL of procedure `proc` and takes over body, also on failure
+ * (XDR arguments, at most FERRY_FRAME_MAX - 4 bytes; NULL: none). Waits for a place if
+ * FERRY_CONN_STREAMS are open. */
 FERRY_CO int ferry_stream_call(ferry_conn *c, uint32_t proc, ferry_buf *body,
                                ferry_stream **ret);
 
-/* Waits for the REPLY. 0 and its payload (status and result, decoded elsewhere), the cancel
- * code, or the connection's error. Data that came before stays readable. */
+/* Waits for the REPLY. 0 and its payload (status and result, decoded elsewhere), the
+ * cancel code, or the connection's error. Data that came before stays readable. An
+ * empty payload: the daemon had no memory to say more. */
 FERRY_CO int ferry_stream_wait_reply(ferry_stream *st, ferry_slice *ret);
 
 /* Is the REPLY here already? Then a cancel is too late. */
 bool ferry_stream_replied(const ferry_stream *st);
 
-/* Asks the daemon to stop: RESET. DATA that is queued on this side is dropped, DATA that
- * still comes is discarded (and credited). Never suspends; harmless after the REPLY. */
+/* Asks the daemon to stop: RESET. DATA that is queued on this side is dropped, DATA
+ * that still comes, or is here unread, is discarded (and credited). From then on _read
+ * and _write return `code` (negative), wait_reply goes on as before. Never suspends;
+ * harmless after the REPLY. */
 void ferry_stream_reset(ferry_stream *st, int code);
 
-/* Bytes the peer has consumed of what we wrote: sent, less what is in flight. */
+/* Bytes the peer has consumed of what we wrote, holes included: sent, less what is in
+ * flight. Moves when a CREDIT comes, so in steps of half a window, and never back. */
 uint64_t ferry_stream_acked(const ferry_stream *st);
 
 /* The last PROGRESS frame: done and total, 0 and 0 before the first. */
-void ferry_stream_progress(const ferry_stream *st, uint64_t *ret_done, uint64_t *ret_total);
+void ferry_stream_progress(const ferry_stream *st, uint64_t *ret_done,
+                           uint64_t *ret_total);
 
-/* ---- server ---------------------------------------------------------------------- */
+/* ---- server --------------------------------------------------------------------- */
 
 uint32_t ferry_stream_proc(const ferry_stream *st);
 
 /* Ends the stream: queued DATA goes first, then REPLY with body (taken over, at most
- * FERRY_FRAME_MAX). Never suspends. The stream is still to be closed. */
+ * FERRY_FRAME_MAX; NULL: an empty one, which says "no memory"). Never suspends. The
+ * stream is still to be closed. */
 void ferry_stream_reply(ferry_stream *st, ferry_buf *body);
 
-/* Calls on_reset(arg) in the reader task when the host resets the stream (at once if it has
- * already); also when the connection ends. Must not suspend: cancel a scope. */
-void ferry_stream_on_reset(ferry_stream *st, void (*on_reset)(void *arg, int code), void *arg);
+/* Calls on_reset(arg, code), once, in the reader task when the host resets the stream
+ * (at once if it has already); also when the connection ends. Not after _reply or
+ * _close. Must not suspend: cancel a scope. */
+void ferry_stream_on_reset(ferry_stream *st, void (*on_reset)(void *arg, int code),
+                           void *arg);
 
 void ferry_stream_send_progress(ferry_stream *st, uint64_t done, uint64_t total);
+/* One line to the host. Never suspends; lines are dropped, and counted, when the host
+ * does not keep up. */
 void ferry_conn_log(ferry_conn *c, const char *text);
 
-/* ---- both ------------------------------------------------------------------------ */
+/* ---- both ----------------------------------------------------------------------- */
 
-/* Sends bytes (takes over the slice, also on failure; longer than FERRY_FRAME_MAX is cut
- * into frames). Waits for credit and for the queue, not for the peer. After a REPLY has
- * come: -FERRY_EPIPE, whoever writes goes to ferry_stream_wait_reply for the reason. */
+/* Sends bytes (takes over the slice, also on failure; longer than FERRY_FRAME_MAX is
+ * cut into frames). Waits for credit and for the queue, not for the peer. After a REPLY
+ * has come: -FERRY_EPIPE, whoever writes goes to ferry_stream_wait_reply for the
+ * reason. On a server whose host has reset: -FERRY_ECANCELED. One writer per stream at
+ * a time. */
 FERRY_CO int ferry_stream_write(ferry_stream *st, ferry_slice s);
 FERRY_CO int ferry_stream_write_hole(ferry_stream *st, uint64_t len);
 /* No more DATA: END. Does not wait. */
 void ferry_stream_finish(ferry_stream *st);
 
-/* One piece of what the peer sends, in order. Gives its credit back when the NEXT piece is
- * asked for or the stream is closed: one read is one consumption. */
+/* One piece of what the peer sends, in order; its bounds are those of a frame only by
+ * chance (small frames come as one). A large one begins at the start of a buffer of its
+ * own, so that it may be written with O_DIRECT. Gives its credit back when the NEXT
+ * piece is asked for or the stream is closed: one read is one consumption. */
 typedef struct ferry_piece {
-    ferry_slice data;  /* data.len 0 for a hole */
-    uint64_t hole;     /* length of a hole, else 0 */
+    ferry_slice data; /* data.len 0 for a hole */
+    uint64_t hole;    /* length of a hole, else 0: the peer's word, any 64-bit number */
 } ferry_piece;
 
-/* 1 and a piece (its slice is the caller's); 0 after END (or, on the client, after a REPLY
- * without END: see wait_reply); the cancel code; -FERRY_ECANCELED on a server whose host has
- * reset; the connection's error. */
+/* 1 and a piece (its slice is the caller's); 0 after END (or, on the client, after a
+ * REPLY without END: see wait_reply); the cancel code; -FERRY_ECANCELED on a server
+ * whose host has reset; the connection's error, or -ENOMEM if a piece found no memory.
+ * One reader at a time. */
 FERRY_CO int ferry_stream_read(ferry_stream *st, ferry_piece *ret);
 
-/* Forgets the stream: resets it first if it has not been replied to. NULL is allowed. */
+/* Forgets the stream. One that has no REPLY yet is reset first (client) or gets an
+ * empty one (server). No task may be inside. NULL is allowed. */
 void ferry_stream_close(ferry_stream *st);
 
 static inline void ferry_auto_stream(ferry_stream **st)

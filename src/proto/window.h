@@ -2,23 +2,40 @@
  *
  *   sender                                   receiver
  *   may send while sent < limit              granted: the sender's limit, as told
- *   sent  += payload                         received += payload (never past granted)
- *   limit += CREDIT                          consumed += when the reader is done with it
- *                                            tells CREDIT when half the window is consumed
+ *   sent  += cost                            received += cost (never past granted)
+ *   limit += CREDIT                          consumed += when the reader is done
+ *                                            tells CREDIT when half is consumed
  *
- * A hole costs FERRY_HOLE_COST whatever its length: it occupies no memory. */
+ *   0          consumed        received             granted = limit
+ *   |--- done ----|--- held here --|--- may yet come ---|
+ *                 |<----------- at most size ---------->|
+ *
+ * A frame is sent whole or not at all: a sender waits for room for all of it. That
+ * never hangs, because a receiver that has consumed everything has told all but half a
+ * window, and half a window holds any frame. */
 #ifndef FERRY_PROTO_WINDOW_H
 #define FERRY_PROTO_WINDOW_H
 
 #include <stdint.h>
 
-/* Bytes in flight per stream and direction without being asked: with 100 us to the daemon
- * and 300 MB/s, 30 KiB would fill the wire; the rest is for the disk behind it. */
+/* Bytes in flight per stream and direction without being asked: with 100 us to the
+ * daemon and 300 MB/s, 30 KiB would fill the wire; the rest is for the disk behind it.
+ * */
 #define FERRY_WINDOW (2 * 1024 * 1024)
-#define FERRY_HOLE_COST 16
+
+/* The least a DATA frame costs, also a hole of any length: no frame is free, because
+ * what a receiver keeps to remember it (40 bytes, pieces.h) is not. */
+#define FERRY_COST_MIN 64
+
+/* What a DATA frame of this payload takes from the window. */
+static inline uint32_t ferry_window_cost(uint32_t payload)
+{
+    return payload < FERRY_COST_MIN ? FERRY_COST_MIN : payload;
+}
 
 typedef struct ferry_send_window {
     uint64_t sent, limit;
+    uint32_t size; /* the most that limit may ever be ahead of sent */
 } ferry_send_window;
 
 typedef struct ferry_recv_window {
@@ -29,10 +46,14 @@ typedef struct ferry_recv_window {
 void ferry_send_window_init(ferry_send_window *w, uint32_t size);
 uint32_t ferry_send_window_room(const ferry_send_window *w);
 void ferry_send_window_sent(ferry_send_window *w, uint32_t n); /* n <= room */
-int ferry_send_window_credit(ferry_send_window *w, uint32_t n); /* -FERRY_EPROTO: absurd */
+/* What was sent and not yet given back. */
+uint32_t ferry_send_window_in_flight(const ferry_send_window *w);
+/* -FERRY_EPROTO for what no receiver can mean: nothing, or more than is in flight. */
+int ferry_send_window_credit(ferry_send_window *w, uint32_t n);
 
 void ferry_recv_window_init(ferry_recv_window *w, uint32_t size);
-int ferry_recv_window_received(ferry_recv_window *w, uint32_t n); /* -FERRY_EPROTO: over */
+int ferry_recv_window_received(ferry_recv_window *w,
+                               uint32_t n); /* -FERRY_EPROTO: over */
 /* Returns the CREDIT to send now, or 0. */
 uint32_t ferry_recv_window_consumed(ferry_recv_window *w, uint32_t n);
 

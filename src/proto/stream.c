@@ -1,0 +1,347 @@
+/* What a task asks of a stream: call, write, read, reset, reply, close (conn.h). Owns
+ * the stream's queues on the tasks' side; the writer empties the one, receive.c fills
+ * the other. Must not know frames' layout or the link. */
+#include "base/auto.h"
+#include "base/trace.h"
+#include "proto/internal.h"
+
+#include <assert.h>
+#include <stdlib.h>
+
+static bool is_client(const ferry_stream *st)
+{
+    return st->conn && !st->conn->opts.server;
+}
+
+static ferry_slice whole(ferry_buf *b)
+{
+    return b ? (ferry_slice){.buf = b, .data = b->data, .len = b->len}
+             : (ferry_slice){0};
+}
+
+/* ---- client: call and reply ----------------------------------------------------- */
+
+/* Waits until fewer than FERRY_CONN_STREAMS are open. */
+static FERRY_CO int get_place(ferry_conn *c)
+{
+    if (c->error)
+        return c->error;
+    int r = ferry_sem_get(&c->places);
+    if (r < 0)
+        return r;
+    if (c->error)
+        ferry_sem_put(&c->places); /* the next one who waits is told, too */
+    return c->error;
+}
+
+static uint32_t next_id(ferry_conn *c)
+{
+    do
+        c->last_id++;
+    while (c->last_id == 0 || ferry_conn_find(c, c->last_id));
+    return c->last_id;
+}
+
+FERRY_CO int ferry_stream_call(ferry_conn *c, uint32_t proc, ferry_buf *body,
+                               ferry_stream **ret)
+{
+    FERRY_AUTO(buf) ferry_buf *mine = body;
+    assert(!c->opts.server && "only the client calls");
+    assert((!body || body->len <= FERRY_FRAME_MAX - 4) && "a CALL longer than a frame");
+
+    int r = get_place(c);
+    if (r < 0)
+        return r;
+    ferry_stream *st = NULL;
+    r = ferry_conn_attach(c, next_id(c), &st);
+    if (r < 0) {
+        ferry_sem_put(&c->places);
+        return r;
+    }
+    FERRY_TRACE(proto, "stream %u: call procedure %u", st->id, proc);
+    st->proc = proc;
+    st->body = whole(ferry_take(&mine));
+    ferry_writer_control(st, FERRY_SEND_CALL);
+    *ret = st;
+    return 0;
+}
+
+FERRY_CO int ferry_stream_wait_reply(ferry_stream *st, ferry_slice *ret)
+{
+    while (!st->replied) {
+        if (st->lost)
+            return st->lost;
+        int r = ferry_cond_wait(&st->readable);
+        if (r < 0 && !st->replied)
+            return r;
+    }
+    *ret = st->body;
+    if (ret->buf)
+        ferry_buf_ref(ret->buf);
+    return 0;
+}
+
+bool ferry_stream_replied(const ferry_stream *st)
+{
+    return st->replied;
+}
+
+void ferry_stream_reset(ferry_stream *st, int code)
+{
+    assert(code < 0 && "a reset's code is an error");
+    if (!is_client(st) || st->reset_sent)
+        return;
+    FERRY_TRACE(proto, "stream %u: reset: %s", st->id, ferry_strerror(code));
+    st->reset_sent = true;
+    st->reset_code = code;
+    if (!st->error)
+        st->error = code;
+    st->discarding = true;
+    ferry_stream_drop_out(st);
+    ferry_stream_drop_in(st);
+    ferry_writer_control(st, FERRY_SEND_RESET);
+    ferry_cond_wake(&st->readable);
+    ferry_cond_wake(&st->writable);
+}
+
+uint64_t ferry_stream_acked(const ferry_stream *st)
+{
+    return st->acked;
+}
+
+void ferry_stream_progress(const ferry_stream *st, uint64_t *ret_done,
+                           uint64_t *ret_total)
+{
+    *ret_done = st->done;
+    *ret_total = st->total;
+}
+
+/* ---- server --------------------------------------------------------------------- */
+
+uint32_t ferry_stream_proc(const ferry_stream *st)
+{
+    return st->proc;
+}
+
+void ferry_stream_reply(ferry_stream *st, ferry_buf *body)
+{
+    assert(!st->replied && "one REPLY per stream");
+    assert((!body || body->len <= FERRY_FRAME_MAX) && "a REPLY longer than a frame");
+    st->replied = true;
+    st->on_reset = NULL;
+    st->body = whole(body);
+    if (!st->conn)
+        return;
+    st->discarding = true;
+    ferry_stream_drop_in(st);
+    ferry_writer_ready(st);
+}
+
+void ferry_stream_on_reset(ferry_stream *st, void (*on_reset)(void *arg, int code),
+                           void *arg)
+{
+    st->on_reset = on_reset;
+    st->on_reset_arg = arg;
+    if (st->was_reset)
+        ferry_stream_fire_reset(st, st->reset_code);
+    else if (st->lost)
+        ferry_stream_fire_reset(st, st->lost);
+}
+
+void ferry_stream_fire_reset(ferry_stream *st, int code)
+{
+    void (*fire)(void *arg, int code) = st->on_reset;
+    st->on_reset = NULL;
+    if (fire)
+        fire(st->on_reset_arg, code);
+}
+
+void ferry_stream_send_progress(ferry_stream *st, uint64_t done, uint64_t total)
+{
+    if (!st->conn || st->replied)
+        return;
+    st->done = done;
+    st->total = total;
+    ferry_writer_control(st, FERRY_SEND_PROGRESS);
+}
+
+/* ---- write ---------------------------------------------------------------------- */
+
+/* Why nothing can be written now, or 0. */
+static int unwritable(const ferry_stream *st)
+{
+    if (st->error)
+        return st->error;
+    if (st->lost)
+        return st->lost;
+    if (st->was_reset)
+        return -FERRY_ECANCELED;
+    return st->replied ? -FERRY_EPIPE : 0;
+}
+
+static bool queue_has_room(const ferry_stream *st, size_t len)
+{
+    return st->queue_count < FERRY_STREAM_QUEUE &&
+           st->queue_bytes + len <= FERRY_STREAM_QUEUE_BYTES;
+}
+
+/* Takes over a slice of at most one frame, also on failure. */
+static FERRY_CO int enqueue(ferry_stream *st, ferry_slice s, uint64_t hole)
+{
+    FERRY_AUTO(slice) ferry_slice mine = s;
+    assert(!st->finishing && "a write after _finish");
+    for (;;) {
+        int r = unwritable(st);
+        if (r < 0)
+            return r;
+        if (queue_has_room(st, s.len))
+            break;
+        r = ferry_cond_wait(&st->writable);
+        if (r < 0 && !queue_has_room(st, s.len))
+            return r;
+    }
+
+    unsigned tail = (st->queue_head + st->queue_count) % FERRY_STREAM_QUEUE;
+    st->queue[tail] = (struct ferry_outgoing){mine, hole};
+    mine = (ferry_slice){0};
+    st->queue_count++;
+    st->queue_bytes += s.len;
+    ferry_writer_ready(st);
+    return 0;
+}
+
+FERRY_CO int ferry_stream_write(ferry_stream *st, ferry_slice s)
+{
+    FERRY_AUTO(slice) ferry_slice rest = s;
+    while (rest.len > FERRY_FRAME_MAX) {
+        ferry_slice part = {ferry_buf_ref(rest.buf), rest.data, FERRY_FRAME_MAX};
+        rest.data += FERRY_FRAME_MAX;
+        rest.len -= FERRY_FRAME_MAX;
+        int r = enqueue(st, part, 0);
+        if (r < 0)
+            return r;
+    }
+    if (rest.len == 0)
+        return unwritable(st);
+
+    ferry_slice last = rest;
+    rest = (ferry_slice){0};
+    return enqueue(st, last, 0);
+}
+
+FERRY_CO int ferry_stream_write_hole(ferry_stream *st, uint64_t len)
+{
+    if (len == 0)
+        return unwritable(st);
+    return enqueue(st, (ferry_slice){0}, len);
+}
+
+void ferry_stream_finish(ferry_stream *st)
+{
+    st->finishing = true;
+    if (st->conn)
+        ferry_writer_ready(st);
+}
+
+/* ---- read ----------------------------------------------------------------------- */
+
+void ferry_stream_consumed(ferry_stream *st, uint32_t cost)
+{
+    if (!st->conn || cost == 0)
+        return;
+    uint32_t credit = ferry_recv_window_consumed(&st->recv, cost);
+    if (credit == 0 || st->in_ended)
+        return;
+    st->credit += credit;
+    ferry_writer_control(st, FERRY_SEND_CREDIT);
+}
+
+static void return_credit(ferry_stream *st)
+{
+    uint32_t cost = st->unreturned;
+    st->unreturned = 0;
+    ferry_stream_consumed(st, cost);
+}
+
+FERRY_CO int ferry_stream_read(ferry_stream *st, ferry_piece *ret)
+{
+    return_credit(st);
+    for (;;) {
+        if (ferry_pieces_pop(&st->in, ret, &st->unreturned))
+            return 1;
+        if (st->error)
+            return st->error;
+        if (st->was_reset)
+            return -FERRY_ECANCELED;
+        if (st->in_ended || st->replied)
+            return 0;
+        if (st->lost)
+            return st->lost;
+
+        int r = ferry_cond_wait(&st->readable);
+        if (r < 0 && st->in.count == 0 && !st->in_ended && !st->replied)
+            return r;
+    }
+}
+
+/* ---- the end -------------------------------------------------------------------- */
+
+void ferry_stream_drop_out(ferry_stream *st)
+{
+    while (st->queue_count > 0) {
+        ferry_slice_done(&st->queue[st->queue_head].data);
+        st->queue_head = (st->queue_head + 1) % FERRY_STREAM_QUEUE;
+        st->queue_count--;
+    }
+    st->queue_bytes = 0;
+}
+
+void ferry_stream_drop_in(ferry_stream *st)
+{
+    uint32_t cost = ferry_pieces_clear(&st->in) + st->unreturned;
+    st->unreturned = 0;
+    ferry_stream_consumed(st, cost);
+}
+
+void ferry_stream_fail(ferry_stream *st, int code)
+{
+    FERRY_TRACE(proto, "stream %u: %s", st->id, ferry_strerror(code));
+    st->error = code;
+    if (is_client(st))
+        ferry_stream_reset(st, code);
+    st->discarding = true;
+    ferry_stream_drop_in(st);
+    ferry_cond_wake(&st->readable);
+    ferry_cond_wake(&st->writable);
+}
+
+void ferry_stream_destroy(ferry_stream *st)
+{
+    ferry_stream_drop_out(st);
+    ferry_pieces_done(&st->in);
+    ferry_slice_done(&st->body);
+    free(st);
+}
+
+/* Never sent: the daemon need not hear of it. */
+static bool is_unsent(const ferry_stream *st)
+{
+    return st->control & FERRY_SEND_CALL;
+}
+
+void ferry_stream_close(ferry_stream *st)
+{
+    if (!st)
+        return;
+    st->on_reset = NULL;
+    if (is_client(st) && !is_unsent(st))
+        ferry_stream_reset(st, -FERRY_ECANCELED);
+    else if (st->conn && st->conn->opts.server && !st->replied)
+        ferry_stream_reply(st, NULL);
+
+    st->closed = true;
+    if (!st->conn)
+        ferry_stream_destroy(st);
+    else if (is_unsent(st))
+        ferry_conn_detach(st);
+}
