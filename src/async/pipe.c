@@ -18,6 +18,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/epoll.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -219,12 +220,26 @@ static void pipe_close(ferry_link *l)
 
 static const ferry_link_ops pipe_ops = {pipe_read, pipe_write, pipe_close};
 
+/* -EPERM for what is always ready (regular files, /dev/zero): libuv aborts on it. */
+static int check_pollable(int fd, struct stat *ret)
+{
+    if (fstat(fd, ret) < 0)
+        return -errno;
+    int ep = epoll_create1(EPOLL_CLOEXEC);
+    if (ep < 0)
+        return -errno;
+    struct epoll_event ev = {.events = EPOLLIN};
+    int r = epoll_ctl(ep, EPOLL_CTL_ADD, fd, &ev) < 0 ? -errno : 0;
+    close(ep);
+    return r;
+}
+
 static int open_pipe(ferry_loop *loop, int fd, unsigned flags, size_t read_size,
                      int restore_flags, ferry_link **ret)
 {
     struct stat st;
-    if (fstat(fd, &st) < 0) {
-        int r = -errno;
+    int r = check_pollable(fd, &st);
+    if (r < 0) {
         close(fd);
         return r;
     }
@@ -244,7 +259,7 @@ static int open_pipe(ferry_loop *loop, int fd, unsigned flags, size_t read_size,
     uv_pipe_init(loop->uv, &p->uv, 0);
     p->uv.data = p;
     uv_unref((uv_handle_t *)&p->uv);
-    int r = uv_pipe_open(&p->uv, fd);
+    r = uv_pipe_open(&p->uv, fd);
     if (r < 0) {
         close(fd);
         p->restore_flags = -1;

@@ -92,8 +92,12 @@ void ferry_scope_task_ended(ferry_task *t, int result)
             s->error = result;
         ferry_scope_cancel(s, -FERRY_ECANCELED);
     }
-    if (s->joiner && ferry_list_empty(&s->tasks))
+    if (!ferry_list_empty(&s->tasks))
+        return;
+    if (s->joiner)
         ferry_wake(s->joiner);
+    else if (s->empty)
+        s->empty(s);
 }
 
 void ferry_scope_done(ferry_scope *s)

@@ -43,6 +43,8 @@ typedef struct ferry_scope {
     int error;  /* 0, or the first child's */
     ferry_task *joiner; /* parked in ferry_scope_join() */
     ferry_timer deadline;
+    void (*empty)(struct ferry_scope *s); /* a root's: its last task has ended. NULL: none.
+                                           * Called on that task's stack: post, do not free. */
 } ferry_scope;
 
 /* Opens a scope in the running task. Must be joined by the same task, inner before outer. */

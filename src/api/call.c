@@ -1,0 +1,322 @@
+/* Remote calls: encode, CALL, REPLY, decode; and what a cancel does to one. See call.h.
+ *
+ *      cancel --> RESET --> daemon unwinds --> REPLY "cancelled"   the op is CANCELLED
+ *                              '-- was done --> REPLY "ok"          the op is OK
+ *                              '-- silent for FERRY_GRACE_MS        the VM is given up
+ */
+#include "api/call.h"
+#include "base/auto.h"
+
+#include "ferry_xdr.h"
+
+#include <errno.h>
+#include <limits.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* Largest list a call may give: 100,000 directory entries are 4 MB; a hostile daemon shall not
+ * fill the host. */
+#define LIST_BYTES_MAX (256 * 1024 * 1024)
+
+/* ---- steps ------------------------------------------------------------------------- */
+
+int ferry_call_encode(const ferry_call_desc *d, const void *args, ferry_buf **ret)
+{
+    if (!d->xdr_args) {
+        *ret = NULL;
+        return 0;
+    }
+    unsigned long size = xdr_sizeof(d->xdr_args, (void *)(uintptr_t)args);
+    if (size == 0 || size > FERRY_FRAME_MAX - 4)
+        return -FERRY_EINVAL;
+    FERRY_AUTO(buf) ferry_buf *b = NULL;
+    int r = ferry_buf_new(size, &b);
+    if (r < 0)
+        return r;
+    XDR x;
+    xdrmem_create(&x, (char *)b->data, (unsigned)size, XDR_ENCODE);
+    if (!d->xdr_args(&x, (void *)(uintptr_t)args))
+        return -FERRY_EINVAL;
+    b->len = size;
+    *ret = ferry_take(&b);
+    return 0;
+}
+
+int ferry_call_open(ferry_op *op, const ferry_call_desc *d, ferry_buf *body,
+                    ferry_stream **ret, ferry_error *e)
+{
+    int r = ferry_vm_check_up(op->vm, d->name, e);
+    if (r < 0 || !op->vm->conn) {
+        ferry_buf_unref(body);
+        return r < 0 ? r : ferry_vm_failed(op->vm, -FERRY_EPIPE, d->name, e);
+    }
+    r = ferry_stream_call(op->vm->conn, d->proc, body, ret);
+    return r < 0 ? ferry_vm_failed(op->vm, r, d->name, e) : 0;
+}
+
+/* The daemon is hostile: nothing it says is believed to be what it should be. */
+static int broken_reply(ferry_op *op, const char *name, ferry_error *e)
+{
+    ferry_vm_condemn(op->vm, "the daemon sent a reply that cannot be decoded");
+    return ferry_fail(e, -FERRY_EPROTO, name, "the daemon sent a reply that cannot be decoded");
+}
+
+/* 1 to 4095 are errnos, ours begin at 1001; anything else would be nobody's. */
+static int believable(int32_t code)
+{
+    return code < 0 && code > -4096 ? code : -FERRY_EPROTO;
+}
+
+/* Text from the daemon, fit for a terminal. */
+static void copy_printable(char *to, size_t size, const char *from)
+{
+    size_t i = 0;
+    for (; from[i] && i + 1 < size; i++)
+        to[i] = (unsigned char)from[i] < ' ' || from[i] == 0x7f ? '?' : from[i];
+    to[i] = '\0';
+}
+
+static int take_status(const fx_status *st, ferry_error *e)
+{
+    int code = believable(st->code);
+    if (e) {
+        *e = (ferry_error){.code = code, .os_errno = st->os_errno};
+        copy_printable(e->where, sizeof e->where, st->where);
+        copy_printable(e->msg, sizeof e->msg, st->msg);
+    }
+    return code;
+}
+
+static int decode_reply(ferry_op *op, const ferry_call_desc *d, const ferry_slice *s,
+                        void *ret, ferry_error *e)
+{
+    if (s->len == 0)
+        return ferry_fail(e, -FERRY_ENOMEM, d->name,
+                          "the appliance has no memory left; give it more");
+    XDR x;
+    fx_status st = {0};
+    xdrmem_create(&x, (char *)(uintptr_t)s->data, (unsigned)s->len, XDR_DECODE);
+    if (!xdr_fx_status(&x, &st)) {
+        xdr_free((xdrproc_t)xdr_fx_status, &st);
+        return broken_reply(op, d->name, e);
+    }
+    int r = st.code ? take_status(&st, e) : 0;
+    xdr_free((xdrproc_t)xdr_fx_status, &st);
+    if (r == 0 && d->xdr_ret && ret && !d->xdr_ret(&x, ret))
+        return broken_reply(op, d->name, e);
+    return r;
+}
+
+/* After a RESET: the daemon's answer, within the grace period. Not shortened by the cancel
+ * that brought us here. */
+static FERRY_CO int wait_for_clean_up(ferry_stream *st, ferry_slice *ret)
+{
+    ferry_scope s;
+    ferry_scope_open(&s, FERRY_SCOPE_SHIELD);
+    ferry_scope_deadline(&s, FERRY_GRACE_MS);
+    int r = ferry_stream_wait_reply(st, ret);
+    ferry_scope_join(&s);
+    return r;
+}
+
+static FERRY_CO int stop(ferry_op *op, ferry_stream *st, int code, ferry_slice *ret)
+{
+    ferry_op_phase(op, "cancelling");
+    ferry_stream_reset(st, code);
+    int r = wait_for_clean_up(st, ret);
+    if (r == -FERRY_ETIMEDOUT)
+        ferry_vm_condemn(op->vm, "the appliance did not answer a cancel in time; launch a "
+                                 "new one");
+    return r;
+}
+
+int ferry_call_finish(ferry_op *op, const ferry_call_desc *d, ferry_stream *st, void *ret,
+                      ferry_error *e)
+{
+    FERRY_AUTO(slice) ferry_slice reply = {0};
+    int r = ferry_stream_wait_reply(st, &reply);
+    if (r == 0)
+        return decode_reply(op, d, &reply, ret, e);
+
+    int code = ferry_cancelled();
+    if (code == 0)
+        return ferry_vm_failed(op->vm, r, d->name, e);
+    if (stop(op, st, code, &reply) < 0)
+        return code;
+    return decode_reply(op, d, &reply, ret, e) == 0 ? 0 : code;
+}
+
+int ferry_call_abort(ferry_op *op, const ferry_call_desc *d, ferry_stream *st, int r,
+                     ferry_error *e)
+{
+    FERRY_AUTO(slice) ferry_slice reply = {0};
+    if (ferry_stream_replied(st)) {
+        ferry_error theirs = {0};
+        if (ferry_stream_wait_reply(st, &reply) == 0) {
+            int code = decode_reply(op, d, &reply, NULL, &theirs);
+            if (code < 0 && e)
+                *e = theirs;
+            return code < 0 ? code : r;
+        }
+        return r;
+    }
+    if (op->vm->conn && ferry_conn_error(op->vm->conn) && !ferry_cancelled())
+        return ferry_vm_failed(op->vm, r, d->name, e);
+    stop(op, st, r, &reply);
+    return r;
+}
+
+/* ---- generated calls --------------------------------------------------------------- */
+
+struct call {
+    const ferry_call_desc *desc;
+    ferry_buf *body;
+    void *ret; /* of desc->ret_size */
+    ferry_call_items items;
+};
+
+static void free_items(const ferry_call_desc *d, ferry_call_items *items)
+{
+    for (size_t i = 0; i < items->len; i++)
+        xdr_free(d->xdr_item, (char *)items->val + i * d->item_size);
+    free(items->val);
+    *items = (ferry_call_items){0};
+}
+
+static void call_free(void *arg)
+{
+    struct call *c = arg;
+    ferry_buf_unref(c->body);
+    if (c->ret && c->desc->xdr_ret)
+        xdr_free(c->desc->xdr_ret, c->ret);
+    free(c->ret);
+    free_items(c->desc, &c->items);
+    free(c);
+}
+
+/* A list's bytes, whole: an item may lie across frames. */
+struct bytes {
+    uint8_t *data;
+    size_t len, cap;
+};
+
+static int append(struct bytes *b, const ferry_slice *s)
+{
+    if (s->len > LIST_BYTES_MAX - b->len)
+        return -FERRY_EFBIG;
+    if (b->len + s->len > b->cap) {
+        size_t cap = (b->len + s->len) * 2;
+        uint8_t *data = realloc(b->data, cap);
+        if (!data)
+            return -ENOMEM;
+        b->data = data;
+        b->cap = cap;
+    }
+    memcpy(b->data + b->len, s->data, s->len);
+    b->len += s->len;
+    return 0;
+}
+
+static FERRY_CO int read_all(ferry_stream *st, struct bytes *b)
+{
+    for (;;) {
+        ferry_piece p = {0};
+        int r = ferry_stream_read(st, &p);
+        if (r <= 0)
+            return r;
+        r = p.hole ? -FERRY_EPROTO : append(b, &p.data);
+        ferry_slice_done(&p.data);
+        if (r < 0)
+            return r;
+    }
+}
+
+static int decode_items(const ferry_call_desc *d, const struct bytes *b,
+                        ferry_call_items *items)
+{
+    XDR x;
+    size_t cap = 0;
+    xdrmem_create(&x, (char *)b->data, (unsigned)b->len, XDR_DECODE);
+    while (xdr_getpos(&x) < b->len) {
+        if (items->len == cap) {
+            cap = cap ? cap * 2 : 64;
+            void *val = reallocarray(items->val, cap, d->item_size);
+            if (!val)
+                return -ENOMEM;
+            items->val = val;
+        }
+        char *item = (char *)items->val + items->len * d->item_size;
+        memset(item, 0, d->item_size);
+        if (!d->xdr_item(&x, item)) {
+            xdr_free(d->xdr_item, item);
+            return -FERRY_EPROTO;
+        }
+        items->len++;
+    }
+    return 0;
+}
+
+static FERRY_CO int run_list(ferry_op *op, struct call *c, ferry_stream *st, ferry_error *e)
+{
+    struct bytes b = {0};
+    int r = read_all(st, &b);
+    if (r < 0) {
+        free(b.data);
+        return ferry_call_abort(op, c->desc, st, r, e);
+    }
+    r = ferry_call_finish(op, c->desc, st, NULL, e);
+    if (r == 0) {
+        r = decode_items(c->desc, &b, &c->items);
+        if (r == -FERRY_EPROTO)
+            r = broken_reply(op, c->desc->name, e);
+    }
+    free(b.data);
+    return r;
+}
+
+static FERRY_CO int run_call(ferry_op *op, ferry_error *e)
+{
+    struct call *c = op->body;
+    FERRY_AUTO(stream) ferry_stream *st = NULL;
+
+    ferry_op_phase(op, c->desc->name);
+    int r = ferry_call_open(op, c->desc, ferry_take(&c->body), &st, e);
+    if (r < 0)
+        return r;
+    if (c->desc->stream_result)
+        return run_list(op, c, st, e);
+    return ferry_call_finish(op, c->desc, st, c->ret, e);
+}
+
+int ferry_call_start(ferry_vm *vm, const ferry_call_desc *d, const void *args,
+                     ferry_op **ret_op, ferry_error *reterr)
+{
+    struct call *c = calloc(1, sizeof *c);
+    if (!c)
+        return ferry_fail(reterr, -FERRY_ENOMEM, d->name, "out of memory");
+    c->desc = d;
+    int r = ferry_call_encode(d, args, &c->body);
+    if (r == 0 && d->ret_size && !(c->ret = calloc(1, d->ret_size)))
+        r = -ENOMEM;
+    if (r < 0) {
+        call_free(c);
+        return ferry_fail(reterr, r, d->name, "arguments: %s", ferry_strerror(r));
+    }
+    ferry_op *op = NULL;
+    r = ferry_op_new(vm, d->name, run_call, c, call_free, &op, reterr);
+    return r < 0 ? r : ferry_op_submit(op, ret_op, reterr);
+}
+
+int ferry_call_result(ferry_op *op, const ferry_call_desc *d, const void **ret,
+                      ferry_error *reterr)
+{
+    struct call *c = op->body;
+    if (op->run != run_call || c->desc != d)
+        return ferry_fail(reterr, -FERRY_EINVAL, d->name, "the op is of another call: %s",
+                          op->name);
+    int r = ferry_op_error(op, reterr);
+    if (r < 0)
+        return r;
+    *ret = d->stream_result ? (const void *)&c->items : c->ret;
+    return 0;
+}

@@ -1,0 +1,158 @@
+/* What the files of src/api share: context, VM and op as they are inside.
+ *
+ *      who              may touch
+ *      any thread       fields marked atomic, and those under ctx->lock
+ *      the loop         everything else
+ *
+ * Counting: a ctx is held by its owner, its VMs and its ops; a VM by its owner, the loop (until it is
+ * reaped) and its ops; an op by its owner and, until it is delivered, the loop. */
+#ifndef FERRY_API_INTERNAL_H
+#define FERRY_API_INTERNAL_H
+
+#include "async/scope.h"
+#include "async/thread.h"
+#include "base/error.h"
+#include "launch/machine.h"
+#include "proto/conn.h"
+
+#include <guestferry/ctx.h>
+#include <guestferry/op.h>
+#include <guestferry/vm.h>
+
+#include <pthread.h>
+#include <stdatomic.h>
+
+/* How long the daemon has to answer a cancel before the VM is given up. */
+#define FERRY_GRACE_MS 2000
+
+struct ferry_ctx {
+    atomic_uint refs;
+    ferry_loop *loop;
+    ferry_thread *thread; /* NULL: the loop is the caller's */
+
+    /* The door: nobody kicks or posts to a loop that is being closed. */
+    atomic_uint inside;
+    atomic_bool closed;
+
+    pthread_mutex_t lock;
+    ferry_list done; /* ops whose callback waits for ferry_ctx_dispatch() */
+    int event_fd;    /* readable while there are some; -1: borrowed loop */
+
+    /* loop */
+    ferry_scope root; /* parent of every VM's; supervising */
+    ferry_list vms;
+    ferry_list ops;        /* not ended yet */
+    unsigned undelivered;  /* callbacks on their way, borrowed loop */
+    bool closing;
+    ferry_post close_post;
+    void (*on_closed)(void *user);
+    void *on_closed_user;
+};
+
+struct ferry_vm {
+    atomic_uint refs;
+    ferry_ctx *ctx;
+    atomic_int state;        /* ferry_vm_state */
+    atomic_uint cancel_epoch; /* ferry_vm_cancel_all() counts it up */
+    atomic_bool kill;
+    _Atomic(const char *) accel;
+
+    pthread_mutex_t lock;      /* drives and times: any thread before and after launch */
+    ferry_machine_spec spec;
+    ferry_launch_times times;
+    char *console; /* tail, kept when the machine goes; malloced */
+    uint32_t launch_timeout_ms, call_timeout_ms;
+
+    /* loop */
+    ferry_list link; /* ctx->vms */
+    ferry_scope scope;
+    bool freed; /* the owner has gone: reap when no task is left */
+    bool reaping;
+    ferry_post adopt_post, free_post, reap_post;
+    ferry_machine *machine;
+    ferry_conn *conn;
+    bool quit;              /* asks the keeper to end it in good order */
+    int quit_code;          /* how that went */
+    ferry_error quit_error;
+    ferry_error death;    /* why it is DEAD */
+    ferry_cond changed;   /* state, machine or conn */
+};
+
+typedef FERRY_CO int (*ferry_op_run)(ferry_op *op, ferry_error *e);
+
+struct ferry_op {
+    atomic_uint refs;
+    ferry_ctx *ctx;
+    ferry_vm *vm;
+    const char *name; /* "upload"; error.where */
+
+    _Atomic uint32_t state; /* ferry_op_state, and the futex word of waiters */
+    atomic_bool cancel;
+    unsigned epoch; /* vm->cancel_epoch at creation */
+    atomic_bool timeout_set;
+    _Atomic uint32_t timeout_ms;
+
+    /* progress */
+    _Atomic uint64_t bytes, total, rate;
+    _Atomic(const char *) phase;
+    uint64_t started_ms;
+    _Atomic uint64_t ended_ms; /* 0: not yet */
+
+    /* valid once state is not PENDING */
+    ferry_error error;
+
+    /* the body: belongs to run() */
+    ferry_op_run run;
+    void *body;
+    void (*body_free)(void *body); /* when the op is freed: results live in the body */
+
+    /* under ctx->lock */
+    void (*done)(ferry_op *op, void *user);
+    void *done_user;
+    bool freed;
+    bool queued; /* the callback is on its way, or was called */
+    ferry_list done_link;
+
+    /* loop */
+    ferry_list link; /* ctx->ops */
+    ferry_scope *scope;
+    ferry_post start_post, done_post;
+};
+
+/* ---- ctx.c ------------------------------------------------------------------------- */
+
+bool ferry_ctx_enter(ferry_ctx *ctx); /* false: closed */
+void ferry_ctx_leave(ferry_ctx *ctx);
+void ferry_ctx_kick(ferry_ctx *ctx); /* any thread, signal-safe */
+ferry_ctx *ferry_ctx_ref(ferry_ctx *ctx);
+void ferry_ctx_unref(ferry_ctx *ctx);
+void ferry_ctx_deliver(ferry_op *op);      /* loop: the op has ended */
+void ferry_ctx_maybe_close(ferry_ctx *ctx); /* loop: something it waited for is gone */
+
+/* ---- op.c -------------------------------------------------------------------------- */
+
+/* A new op of `vm`, not started. Takes over body, also on failure. */
+int ferry_op_new(ferry_vm *vm, const char *name, ferry_op_run run, void *body,
+                 void (*body_free)(void *), ferry_op **ret, ferry_error *e);
+/* Starts it. On failure it is freed. */
+int ferry_op_submit(ferry_op *op, ferry_op **ret, ferry_error *e);
+void ferry_op_look(ferry_op *op); /* loop: has a cancel or timeout been asked for? */
+void ferry_op_phase(ferry_op *op, const char *phase);
+void ferry_op_unref(ferry_op *op);
+
+/* ---- vm.c, keeper.c ---------------------------------------------------------------- */
+
+ferry_vm *ferry_vm_ref(ferry_vm *vm);
+void ferry_vm_unref(ferry_vm *vm);
+void ferry_vm_set_state(ferry_vm *vm, ferry_vm_state state);
+void ferry_vm_release(ferry_vm *vm); /* loop: what ferry_vm_free() posts */
+/* 0 if calls can be made now. */
+int ferry_vm_check_up(ferry_vm *vm, const char *where, ferry_error *e);
+/* The connection failed with r under a call: waits for the reason of death and gives that. */
+FERRY_CO int ferry_vm_failed(ferry_vm *vm, int r, const char *where, ferry_error *e);
+/* Gives the VM up: it does not answer. */
+void ferry_vm_condemn(ferry_vm *vm, const char *why);
+/* Looks after machine and connection from launch to death; spawned in vm->scope. */
+FERRY_CO int ferry_vm_keep(void *vm);
+
+#endif

@@ -1,0 +1,218 @@
+/* Launch and shutdown as ops. What ends a launched VM otherwise is keeper.c. */
+#include "api/call.h"
+#include "base/auto.h"
+#include "base/trace.h"
+
+#include "api_calls.h"
+#include "api_hash.h"
+
+#include <errno.h>
+
+/* ---- launch ------------------------------------------------------------------------ */
+
+static void on_log(void *arg, const char *text, size_t len)
+{
+    (void)arg;
+    (void)text;
+    (void)len;
+    FERRY_TRACE(daemon, "%.*s", (int)len, text);
+}
+
+static FERRY_CO int greet(void *arg, ferry_link *channel, ferry_error *e)
+{
+    ferry_op *op = arg;
+    ferry_conn_opts o = {.on_log = on_log, .arg = op->vm};
+    ferry_conn *conn = NULL;
+    int r = ferry_conn_new(op->ctx->loop, channel, &o, &conn);
+    if (r < 0)
+        return ferry_fail(e, r, "launch", "out of memory");
+    r = ferry_conn_hello(conn, FERRY_API_HASH, FERRY_BUILD, e);
+    if (r < 0) {
+        ferry_conn_free(conn);
+        return r;
+    }
+    op->vm->conn = conn;
+    return 0;
+}
+
+static void on_phase(void *arg, const char *phase)
+{
+    ferry_op_phase(arg, phase);
+}
+
+static int may_launch(ferry_vm *vm, ferry_error *e)
+{
+    switch (ferry_vm_get_state(vm)) {
+    case FERRY_VM_NEW:
+    case FERRY_VM_DOWN:
+    case FERRY_VM_DEAD:
+        return 0;
+    default:
+        return ferry_fail(e, -FERRY_ESTATE, "launch", "the VM is launched already");
+    }
+}
+
+static void remember(ferry_vm *vm)
+{
+    ferry_accel accel = ferry_machine_accel(vm->machine);
+    atomic_store(&vm->accel, accel == FERRY_ACCEL_KVM ? "kvm" : "tcg");
+    pthread_mutex_lock(&vm->lock);
+    vm->times = ferry_machine_times(vm->machine);
+    pthread_mutex_unlock(&vm->lock);
+}
+
+static FERRY_CO int start_machine(ferry_op *op, ferry_error *e)
+{
+    ferry_vm *vm = op->vm;
+    ferry_machine_hooks hooks = {.greet = greet, .phase = on_phase, .arg = op};
+    ferry_scope s;
+
+    ferry_scope_open(&s, 0);
+    ferry_scope_deadline(&s, vm->launch_timeout_ms);
+    int r = ferry_machine_start(&vm->spec, &hooks, &vm->machine, e);
+    ferry_scope_join(&s);
+    if (r == 0)
+        return 0;
+    if (vm->conn) {
+        ferry_conn_free(vm->conn);
+        vm->conn = NULL;
+    }
+    if (r == -FERRY_ETIMEDOUT && e->code != r)
+        ferry_fail(e, r, "launch",
+                   "the appliance was not up after %u s; allow it more time, or see its "
+                   "console with FERRY_TRACE=console",
+                   vm->launch_timeout_ms / 1000);
+    return r;
+}
+
+static FERRY_CO int run_launch(ferry_op *op, ferry_error *e)
+{
+    ferry_vm *vm = op->vm;
+    int r = may_launch(vm, e);
+    if (r < 0)
+        return r;
+
+    ferry_vm_set_state(vm, FERRY_VM_LAUNCHING);
+    atomic_store(&vm->kill, false);
+    vm->quit = false;
+    vm->death = vm->quit_error = (ferry_error){0};
+    r = start_machine(op, e);
+    if (r < 0) {
+        ferry_vm_set_state(vm, FERRY_VM_NEW);
+        return r;
+    }
+    remember(vm);
+    r = ferry_spawn(&vm->scope, "keeper", ferry_vm_keep, vm);
+    if (r < 0) {
+        ferry_machine *m = vm->machine;
+        vm->machine = NULL;
+        ferry_conn_free(vm->conn);
+        vm->conn = NULL;
+        ferry_machine_free(m);
+        ferry_vm_set_state(vm, FERRY_VM_NEW);
+        return r;
+    }
+    ferry_vm_set_state(vm, FERRY_VM_UP);
+    return 0;
+}
+
+int ferry_launch_start(ferry_vm *vm, ferry_op **ret_op, ferry_error *reterr)
+{
+    ferry_op *op = NULL;
+    int r = ferry_op_new(vm, "launch", run_launch, NULL, NULL, &op, reterr);
+    if (r < 0)
+        return r;
+    ferry_op_timeout(op, 0); /* launch_timeout_ms is its limit, not call_timeout_ms */
+    return ferry_op_submit(op, ret_op, reterr);
+}
+
+/* ---- shutdown ---------------------------------------------------------------------- */
+
+/* The others' calls are ended first: their files must be closed to be unmounted. */
+static void cancel_others(ferry_op *self)
+{
+    ferry_list_each (ferry_op, op, &self->ctx->ops, link)
+        if (op->vm == self->vm && op != self)
+            ferry_op_cancel(op);
+}
+
+static bool others_left(ferry_op *self)
+{
+    ferry_list_each (ferry_op, op, &self->ctx->ops, link)
+        if (op->vm == self->vm && op != self)
+            return true;
+    return false;
+}
+
+static FERRY_CO int wait_for_others(ferry_op *op)
+{
+    cancel_others(op);
+    while (others_left(op)) {
+        int r = ferry_cond_wait(&op->vm->changed); /* every op's end is a change */
+        if (r < 0)
+            return r;
+    }
+    return 0;
+}
+
+/* Unmount and flush, in the appliance. */
+static FERRY_CO int flush(ferry_op *op, ferry_error *e)
+{
+    FERRY_AUTO(stream) ferry_stream *st = NULL;
+    ferry_vm *vm = op->vm;
+    ferry_op_phase(op, "flushing");
+    if (!vm->conn)
+        return ferry_vm_failed(vm, -FERRY_EPIPE, "shutdown", e);
+    int r = ferry_stream_call(vm->conn, ferry_desc_shutdown.proc, NULL, &st);
+    if (r < 0)
+        return ferry_vm_failed(vm, r, "shutdown", e);
+    return ferry_call_finish(op, &ferry_desc_shutdown, st, NULL, e);
+}
+
+static FERRY_CO int end_machine(ferry_op *op, ferry_error *e)
+{
+    ferry_vm *vm = op->vm;
+    ferry_op_phase(op, "closing");
+    vm->quit = true;
+    ferry_cond_wake(&vm->changed);
+    for (;;) {
+        ferry_vm_state state = ferry_vm_get_state(vm);
+        if (state == FERRY_VM_DOWN) {
+            if (vm->quit_code < 0)
+                *e = vm->quit_error;
+            return vm->quit_code;
+        }
+        if (state == FERRY_VM_DEAD) {
+            *e = vm->death;
+            return vm->death.code;
+        }
+        int r = ferry_cond_wait(&vm->changed);
+        if (r < 0)
+            return r;
+    }
+}
+
+static FERRY_CO int run_shutdown(ferry_op *op, ferry_error *e)
+{
+    int r = ferry_vm_check_up(op->vm, "shutdown", e);
+    if (r < 0)
+        return r;
+    ferry_vm_set_state(op->vm, FERRY_VM_CLOSING);
+    r = wait_for_others(op);
+    if (r == 0)
+        r = flush(op, e);
+    ferry_error later = {0};
+    int r2 = end_machine(op, &later);
+    if (r == 0 && r2 < 0) {
+        *e = later;
+        r = r2;
+    }
+    return r;
+}
+
+int ferry_shutdown_start(ferry_vm *vm, ferry_op **ret_op, ferry_error *reterr)
+{
+    ferry_op *op = NULL;
+    int r = ferry_op_new(vm, "shutdown", run_shutdown, NULL, NULL, &op, reterr);
+    return r < 0 ? r : ferry_op_submit(op, ret_op, reterr);
+}

@@ -1,0 +1,307 @@
+/* VMs: what their owner does with them from any thread. The life of a launched one is
+ * keeper.c's, launch and shutdown are ops of their own. See guestferry/vm.h. */
+#include "api/internal.h"
+#include "base/auto.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* Defaults and limits of ferry_vm_opts. */
+#define MEMORY_MIB 512     /* mkfs.xfs and ntfs-3g of a TB disk stay below it */
+#define MEMORY_MIB_MIN 256 /* the initramfs is unpacked into it */
+#define MEMORY_MIB_MAX (1024 * 1024)
+#define CPUS_MAX 255
+#define LAUNCH_TIMEOUT_MS 120000 /* a loaded machine without KVM: 10 times what it takes */
+#define DRIVES_MAX 64            /* /dev/sda to sdbl; one virtio-scsi bus takes 256 */
+
+/* ---- life -------------------------------------------------------------------------- */
+
+ferry_vm *ferry_vm_ref(ferry_vm *vm)
+{
+    atomic_fetch_add(&vm->refs, 1);
+    return vm;
+}
+
+void ferry_vm_unref(ferry_vm *vm)
+{
+    if (atomic_fetch_sub(&vm->refs, 1) > 1)
+        return;
+    for (unsigned i = 0; i < vm->spec.ndrives; i++)
+        ferry_drive_done(&vm->spec.drives[i]);
+    free(vm->spec.drives);
+    free(vm->spec.appliance);
+    free(vm->spec.qemu);
+    free(vm->console);
+    pthread_mutex_destroy(&vm->lock);
+    ferry_ctx_unref(vm->ctx);
+    free(vm);
+}
+
+static void reap(ferry_post *p)
+{
+    ferry_vm *vm = ferry_container(p, ferry_vm, reap_post);
+    ferry_ctx *ctx = vm->ctx;
+    ferry_scope_done(&vm->scope);
+    ferry_list_remove(&vm->link);
+    ferry_loop_release(ctx->loop);
+    ferry_ctx_maybe_close(ctx);
+    ferry_vm_unref(vm);
+}
+
+/* By way of the mailbox: the last task is still on its stack when its scope is empty. */
+static void reap_soon(ferry_vm *vm)
+{
+    if (vm->reaping)
+        return;
+    vm->reaping = true;
+    vm->reap_post.run = reap;
+    ferry_loop_post(vm->ctx->loop, &vm->reap_post);
+}
+
+static void on_scope_empty(ferry_scope *s)
+{
+    ferry_vm *vm = ferry_container(s, ferry_vm, scope);
+    if (vm->freed)
+        reap_soon(vm);
+}
+
+void ferry_vm_release(ferry_vm *vm)
+{
+    if (vm->freed)
+        return;
+    vm->freed = true;
+    ferry_loop_hold(vm->ctx->loop); /* until it is reaped */
+    ferry_scope_cancel(&vm->scope, -FERRY_ECANCELED);
+    if (ferry_list_empty(&vm->scope.tasks))
+        reap_soon(vm);
+}
+
+static void adopt(ferry_post *p)
+{
+    ferry_vm *vm = ferry_container(p, ferry_vm, adopt_post);
+    ferry_ctx *ctx = vm->ctx;
+    ferry_scope_open_root(&vm->scope, ctx->loop, &ctx->root, FERRY_SCOPE_SUPERVISE);
+    vm->scope.empty = on_scope_empty;
+    ferry_list_append(&ctx->vms, &vm->link);
+}
+
+static void release_posted(ferry_post *p)
+{
+    ferry_vm *vm = ferry_container(p, ferry_vm, free_post);
+    ferry_vm_release(vm);
+    ferry_vm_unref(vm);
+}
+
+static void run_on_loop(ferry_ctx *ctx, ferry_post *p, void (*run)(ferry_post *))
+{
+    p->run = run;
+    if (ctx->thread)
+        ferry_loop_post(ctx->loop, p);
+    else
+        run(p);
+}
+
+void ferry_vm_free(ferry_vm *vm)
+{
+    if (!vm)
+        return;
+    ferry_ctx *ctx = vm->ctx;
+    if (!ferry_ctx_enter(ctx)) {
+        ferry_vm_unref(vm); /* the closing context has taken care of the rest */
+        return;
+    }
+    run_on_loop(ctx, &vm->free_post, release_posted); /* hands the owner's reference on */
+    ferry_ctx_leave(ctx);
+}
+
+/* ---- making one -------------------------------------------------------------------- */
+
+static int check_opts(const ferry_vm_opts *o, ferry_error *e)
+{
+    if (o->memory_mib && (o->memory_mib < MEMORY_MIB_MIN || o->memory_mib > MEMORY_MIB_MAX))
+        return ferry_fail(e, -FERRY_EINVAL, "vm_new",
+                          "memory_mib is %u; it must be 0 (default) or %d to %d",
+                          o->memory_mib, MEMORY_MIB_MIN, MEMORY_MIB_MAX);
+    if (o->cpus > CPUS_MAX)
+        return ferry_fail(e, -FERRY_EINVAL, "vm_new", "cpus is %u; at most %d", o->cpus,
+                          CPUS_MAX);
+    if ((unsigned)o->accel > FERRY_ACCEL_TCG)
+        return ferry_fail(e, -FERRY_EINVAL, "vm_new", "accel is %d; see enum ferry_accel",
+                          (int)o->accel);
+    return 0;
+}
+
+/* Reads only as much of the caller's struct as it says it has. */
+static ferry_vm_opts known_opts(const ferry_vm_opts *o)
+{
+    ferry_vm_opts known = {0};
+    if (o)
+        memcpy(&known, o, o->size < sizeof known ? o->size : sizeof known);
+    return known;
+}
+
+static int copy_string(const char *s, char **ret)
+{
+    if (!s)
+        return 0;
+    char *copy = strdup(s);
+    if (!copy)
+        return -ENOMEM;
+    *ret = copy;
+    return 0;
+}
+
+static int fill(ferry_vm *vm, const ferry_vm_opts *o)
+{
+    vm->spec.accel = o->accel;
+    vm->spec.memory_mib = o->memory_mib ? o->memory_mib : MEMORY_MIB;
+    vm->spec.cpus = o->cpus ? o->cpus : 1;
+    vm->launch_timeout_ms =
+        o->launch_timeout_ms ? o->launch_timeout_ms : LAUNCH_TIMEOUT_MS;
+    vm->call_timeout_ms = o->call_timeout_ms;
+    vm->spec.drives = calloc(DRIVES_MAX, sizeof *vm->spec.drives);
+    if (!vm->spec.drives)
+        return -ENOMEM;
+    int r = copy_string(o->appliance, &vm->spec.appliance);
+    return r < 0 ? r : copy_string(o->qemu, &vm->spec.qemu);
+}
+
+int ferry_vm_new(ferry_ctx *ctx, const ferry_vm_opts *opts, ferry_vm **ret_vm,
+                 ferry_error *reterr)
+{
+    ferry_vm_opts o = known_opts(opts);
+    int r = check_opts(&o, reterr);
+    if (r < 0)
+        return r;
+
+    ferry_vm *vm = calloc(1, sizeof *vm);
+    if (!vm)
+        return ferry_fail(reterr, -FERRY_ENOMEM, "vm_new", "out of memory");
+    atomic_init(&vm->refs, 2); /* the owner's, and the loop's until it is reaped */
+    vm->ctx = ferry_ctx_ref(ctx);
+    pthread_mutex_init(&vm->lock, NULL);
+    ferry_cond_init(&vm->changed);
+    ferry_list_init(&vm->link);
+    r = fill(vm, &o);
+    if (r == 0 && !ferry_ctx_enter(ctx))
+        r = -FERRY_ESTATE;
+    if (r < 0) {
+        ferry_vm_unref(vm);
+        ferry_vm_unref(vm);
+        return ferry_fail(reterr, r, "vm_new", "%s", ferry_strerror(r));
+    }
+    run_on_loop(ctx, &vm->adopt_post, adopt);
+    ferry_ctx_leave(ctx);
+    *ret_vm = vm;
+    return 0;
+}
+
+/* ---- drives ------------------------------------------------------------------------ */
+
+static int add(ferry_vm *vm, ferry_drive *d, ferry_error *e)
+{
+    int r = 0;
+    pthread_mutex_lock(&vm->lock);
+    int state = atomic_load(&vm->state);
+    if (state == FERRY_VM_LAUNCHING || state == FERRY_VM_UP || state == FERRY_VM_CLOSING)
+        r = ferry_fail(e, -FERRY_ESTATE, "add_drive",
+                       "the VM is launched already: add drives before");
+    else if (vm->spec.ndrives == DRIVES_MAX)
+        r = ferry_fail(e, -FERRY_EINVAL, "add_drive", "more than %d drives", DRIVES_MAX);
+    else
+        vm->spec.drives[vm->spec.ndrives++] = *d;
+    pthread_mutex_unlock(&vm->lock);
+    if (r < 0)
+        ferry_drive_done(d);
+    return r;
+}
+
+int ferry_add_drive(ferry_vm *vm, const char *path, const ferry_drive_opts *opts,
+                    ferry_error *reterr)
+{
+    ferry_drive_opts o = {0};
+    if (opts)
+        memcpy(&o, opts, opts->size < sizeof o ? opts->size : sizeof o);
+    if (!path)
+        return ferry_fail(reterr, -FERRY_EINVAL, "add_drive", "path is NULL");
+    ferry_drive d = {0};
+    int r = ferry_drive_check(path, &o, &d, reterr);
+    return r < 0 ? r : add(vm, &d, reterr);
+}
+
+int ferry_add_drive_scratch(ferry_vm *vm, uint64_t bytes, ferry_error *reterr)
+{
+    ferry_drive d = {0};
+    int r = ferry_drive_scratch(bytes, &d, reterr);
+    return r < 0 ? r : add(vm, &d, reterr);
+}
+
+/* ---- what it is doing -------------------------------------------------------------- */
+
+void ferry_vm_set_state(ferry_vm *vm, ferry_vm_state state)
+{
+    pthread_mutex_lock(&vm->lock); /* against ferry_add_drive */
+    atomic_store(&vm->state, (int)state);
+    pthread_mutex_unlock(&vm->lock);
+    ferry_cond_wake(&vm->changed);
+}
+
+ferry_vm_state ferry_vm_get_state(ferry_vm *vm)
+{
+    return (ferry_vm_state)atomic_load(&vm->state);
+}
+
+const char *ferry_vm_get_accel(ferry_vm *vm)
+{
+    return atomic_load(&vm->accel);
+}
+
+int ferry_vm_get_launch_times(ferry_vm *vm, ferry_launch_times *ret_times)
+{
+    pthread_mutex_lock(&vm->lock);
+    *ret_times = vm->times;
+    pthread_mutex_unlock(&vm->lock);
+    return ret_times->total_ms ? 0 : -FERRY_ESTATE;
+}
+
+int ferry_vm_get_console(ferry_vm *vm, char **ret_text)
+{
+    pthread_mutex_lock(&vm->lock);
+    char *copy = strdup(vm->console ? vm->console : "");
+    pthread_mutex_unlock(&vm->lock);
+    if (!copy)
+        return -FERRY_ENOMEM;
+    *ret_text = copy;
+    return 0;
+}
+
+void ferry_vm_cancel_all(ferry_vm *vm)
+{
+    atomic_fetch_add(&vm->cancel_epoch, 1);
+    ferry_ctx_kick(vm->ctx);
+}
+
+void ferry_vm_kill(ferry_vm *vm)
+{
+    atomic_store(&vm->kill, true);
+    ferry_ctx_kick(vm->ctx);
+}
+
+int ferry_vm_check_up(ferry_vm *vm, const char *where, ferry_error *e)
+{
+    switch (ferry_vm_get_state(vm)) {
+    case FERRY_VM_UP:
+        return 0;
+    case FERRY_VM_DEAD:
+        if (e)
+            *e = vm->death;
+        return vm->death.code;
+    case FERRY_VM_NEW:
+    case FERRY_VM_LAUNCHING:
+        return ferry_fail(e, -FERRY_ESTATE, where,
+                          "the VM is not launched yet: call ferry_launch() first");
+    default:
+        return ferry_fail(e, -FERRY_ESTATE, where, "the VM is shut down");
+    }
+}
