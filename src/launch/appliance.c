@@ -1,0 +1,194 @@
+/* Finding the files of a launch; see appliance.h. */
+#include "launch/appliance.h"
+
+#include "base/auto.h"
+#include "base/error.h"
+
+#include <errno.h>
+#include <ferry_config.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+static int no_memory(ferry_error *e)
+{
+    return ferry_fail(e, -FERRY_ENOMEM, "launch", "out of memory");
+}
+
+/* An environment variable that says something; a setuid program listens to none. */
+static const char *from_env(const char *name)
+{
+    const char *value = secure_getenv(name);
+    return value && *value ? value : NULL;
+}
+
+/* qemu and the guard run in "/": every path they get is absolute. NULL: no memory, or
+ * the current directory is gone. */
+static char *absolute(const char *path)
+{
+    char *ret = NULL;
+    if (path[0] == '/')
+        return strdup(path);
+    FERRY_AUTO(mem) char *cwd = getcwd(NULL, 0);
+    if (!cwd || asprintf(&ret, "%s/%s", cwd, path) < 0)
+        return NULL;
+    return ret;
+}
+
+/* ---- the appliance --------------------------------------------------------------- */
+
+/* A regular file that is not empty and that we may read; else -errno. */
+static int usable(const char *path)
+{
+    struct stat st;
+    if (stat(path, &st) < 0 || faccessat(AT_FDCWD, path, R_OK, AT_EACCESS) < 0)
+        return -errno;
+    if (!S_ISREG(st.st_mode))
+        return -EINVAL;
+    return st.st_size > 0 ? 0 : -ENODATA;
+}
+
+/* Where the directory is to be, and who said so. */
+struct source {
+    const char *dir;
+    const char *who;
+};
+
+static struct source where(const char *given)
+{
+    const char *env = from_env("FERRY_APPLIANCE");
+    if (given)
+        return (struct source){given, "the appliance option"};
+    if (env)
+        return (struct source){env, "$FERRY_APPLIANCE"};
+    return (struct source){FERRY_CONFIG_APPLIANCE, "the installed place"};
+}
+
+static int complain(const struct source *from, const char *name, int code, ferry_error *e)
+{
+    const char *why = code == -ENODATA ? "is empty" : ferry_strerror(code);
+    return ferry_fail_os(e, -FERRY_ELAUNCH, -code, "launch",
+                         "no appliance: %s/%s (from %s): %s; build it with \"./dev build\" "
+                         "or set FERRY_APPLIANCE to its directory",
+                         from->dir, name, from->who, why);
+}
+
+int ferry_appliance_find(const ferry_platform *p, const char *given, ferry_appliance *ret,
+                         ferry_error *e)
+{
+    struct source from = where(given);
+    ferry_appliance a = {.dir = absolute(from.dir)};
+    if (!a.dir || asprintf(&a.kernel, "%s/%s", a.dir, p->kernel) < 0)
+        a.kernel = NULL;
+    if (!a.kernel || asprintf(&a.initramfs, "%s/%s", a.dir, p->initramfs) < 0)
+        a.initramfs = NULL;
+
+    int r = 0;
+    if (!a.initramfs)
+        r = no_memory(e);
+    else if ((r = usable(a.kernel)) < 0)
+        r = complain(&from, p->kernel, r, e);
+    else if ((r = usable(a.initramfs)) < 0)
+        r = complain(&from, p->initramfs, r, e);
+    if (r < 0) {
+        ferry_appliance_done(&a);
+        return r;
+    }
+    *ret = a;
+    return 0;
+}
+
+void ferry_appliance_done(ferry_appliance *a)
+{
+    free(a->dir);
+    free(a->kernel);
+    free(a->initramfs);
+    memset(a, 0, sizeof *a);
+}
+
+/* ---- programs -------------------------------------------------------------------- */
+
+static int executable(const char *path)
+{
+    struct stat st;
+    if (stat(path, &st) < 0 || faccessat(AT_FDCWD, path, X_OK, AT_EACCESS) < 0)
+        return -errno;
+    return S_ISREG(st.st_mode) ? 0 : -EACCES;
+}
+
+/* Looks a bare name up in $PATH. 0 and the path; -ENOENT, or -EACCES if what was found
+ * cannot be run. */
+static int look_up(const char *name, char **ret)
+{
+    const char *path = getenv("PATH");
+    int result = -ENOENT;
+    for (const char *p = path ? path : "/usr/bin:/bin"; *p;) {
+        size_t len = strcspn(p, ":");
+        FERRY_AUTO(mem) char *dir = strndup(len ? p : ".", len ? len : 1);
+        FERRY_AUTO(mem) char *abs = dir ? absolute(dir) : NULL;
+        FERRY_AUTO(mem) char *file = NULL;
+        if (!abs || asprintf(&file, "%s/%s", abs, name) < 0) {
+            file = NULL;
+            return -ENOMEM;
+        }
+        int r = executable(file);
+        if (r == 0) {
+            *ret = ferry_take(&file);
+            return 0;
+        }
+        if (r == -EACCES)
+            result = r;
+        p += len + (p[len] == ':');
+    }
+    return result;
+}
+
+int ferry_qemu_find(const ferry_platform *p, const char *given, char **ret,
+                    ferry_error *e)
+{
+    const char *env = from_env("FERRY_QEMU");
+    const char *name = given ? given : env ? env : p->qemu;
+    FERRY_AUTO(mem) char *file = NULL;
+
+    int r;
+    if (strchr(name, '/')) {
+        file = absolute(name);
+        r = file ? executable(file) : -ENOMEM;
+    } else {
+        r = look_up(name, &file);
+    }
+    if (r == -ENOENT && !strchr(name, '/'))
+        return ferry_fail_os(e, -FERRY_ELAUNCH, ENOENT, "launch",
+                             "%s is not in $PATH: install the package %s, or set "
+                             "FERRY_QEMU to the program",
+                             name, p->package);
+    if (r < 0)
+        return ferry_fail_os(e, -FERRY_ELAUNCH, -r, "launch",
+                             "%s: %s: install the package %s, or set FERRY_QEMU to a "
+                             "qemu that runs",
+                             name, ferry_strerror(r), p->package);
+    *ret = ferry_take(&file);
+    return 0;
+}
+
+int ferry_guard_find(char **ret, ferry_error *e)
+{
+    const char *env = from_env("FERRY_LIBEXEC");
+    const char *dir = env ? env : FERRY_CONFIG_LIBEXEC;
+    FERRY_AUTO(mem) char *abs = absolute(dir);
+    FERRY_AUTO(mem) char *file = NULL;
+    if (!abs || asprintf(&file, "%s/gferry-guard", abs) < 0) {
+        file = NULL;
+        return no_memory(e);
+    }
+    int r = executable(file);
+    if (r < 0)
+        return ferry_fail_os(e, -FERRY_ELAUNCH, -r, "launch",
+                             "%s: %s; it belongs to guestferry: install that again, or "
+                             "set FERRY_LIBEXEC to its directory",
+                             file, ferry_strerror(r));
+    *ret = ferry_take(&file);
+    return 0;
+}

@@ -1,0 +1,227 @@
+/* qemu's command line; see argv.h. The reason of each argument stands beside it. */
+#include "launch/argv.h"
+
+#include "base/auto.h"
+
+#include <errno.h>
+#include <jansson.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/utsname.h>
+
+#define DEFAULT_MEMORY_MIB 512
+#define DEFAULT_CPUS 1
+
+static const ferry_platform platforms[] = {
+    {
+        .arch = "x86_64",
+        .qemu = "qemu-system-x86_64",
+        .package = "qemu-system-x86",
+        .machine = "q35",
+        .cpu_tcg = "max",
+        .cpu_kvm = "host",
+        .kernel = "vmlinux",
+        .initramfs = "initramfs",
+        .console = "ttyS0",
+        .append = "panic=-1 tsc=reliable no_timer_check cryptomgr.notests nokaslr "
+                  "8250.nr_uarts=1 random.trust_cpu=on",
+    },
+};
+
+const ferry_platform *ferry_platform_find(const char *arch)
+{
+    for (size_t i = 0; i < sizeof platforms / sizeof *platforms; i++)
+        if (strcmp(platforms[i].arch, arch) == 0)
+            return &platforms[i];
+    return NULL;
+}
+
+const ferry_platform *ferry_platform_host(void)
+{
+    struct utsname u;
+    return uname(&u) == 0 ? ferry_platform_find(u.machine) : NULL;
+}
+
+/* ---- a growing argument list ----------------------------------------------------- */
+
+/* Running out of memory is noted, and looked at once, at the end. */
+struct args {
+    char **v; /* NULL-terminated */
+    size_t n, cap;
+    bool failed;
+};
+
+/* Takes over s. */
+static void add_owned(struct args *a, char *s)
+{
+    if (a->n + 1 >= a->cap) {
+        size_t cap = a->cap ? 2 * a->cap : 64;
+        char **v = realloc(a->v, cap * sizeof *v);
+        if (!v) {
+            a->failed = true;
+            free(s);
+            return;
+        }
+        a->v = v;
+        a->cap = cap;
+    }
+    a->failed |= !s;
+    a->v[a->n++] = s;
+    a->v[a->n] = NULL;
+}
+
+static FERRY_PRINTF(2, 3) void add(struct args *a, const char *fmt, ...)
+{
+    va_list ap;
+    char *s = NULL;
+    va_start(ap, fmt);
+    if (vasprintf(&s, fmt, ap) < 0)
+        s = NULL;
+    va_end(ap);
+    add_owned(a, s);
+}
+
+/* ---- the parts ------------------------------------------------------------------- */
+
+static void add_base(struct args *a, const ferry_argv_in *in)
+{
+    const ferry_platform *p = in->platform;
+    bool kvm = in->accel == FERRY_ACCEL_KVM;
+
+    add(a, "%s", in->qemu);
+    /* Nothing but what is named here: no devices of a default, no configuration of the
+     * user's, no window, no network. */
+    add(a, "-nodefaults");
+    add(a, "-no-user-config");
+    add(a, "-display");
+    add(a, "none");
+    add(a, "-no-reboot"); /* a panic (panic=-1) ends qemu rather than booting again */
+    add(a, "-name");
+    add(a, "guestferry");
+
+    add(a, "-machine");
+    add(a, "%s", p->machine);
+    add(a, "-accel");
+    add(a, "%s", kvm ? "kvm" : "tcg");
+    add(a, "-cpu");
+    add(a, "%s", kvm ? p->cpu_kvm : p->cpu_tcg);
+    add(a, "-m");
+    add(a, "%u", in->memory_mib ? in->memory_mib : DEFAULT_MEMORY_MIB);
+    add(a, "-smp");
+    add(a, "%u", in->cpus ? in->cpus : DEFAULT_CPUS);
+
+    add(a, "-kernel");
+    add(a, "%s", in->kernel);
+    add(a, "-initrd");
+    add(a, "%s", in->initramfs);
+    add(a, "-append");
+    add(a, "console=%s %s", p->console, p->append);
+
+    if (in->sandbox) {
+        add(a, "-sandbox");
+        add(a, "on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny");
+    }
+}
+
+/* All sockets are inherited: none has a name that another user could connect to. */
+static void add_sockets(struct args *a)
+{
+    add(a, "-chardev");
+    add(a, "socket,id=qmp,fd=%d", FERRY_FD_QMP);
+    add(a, "-mon");
+    add(a, "chardev=qmp,mode=control");
+
+    add(a, "-chardev");
+    add(a, "socket,id=console,fd=%d", FERRY_FD_CONSOLE);
+    add(a, "-serial");
+    add(a, "chardev:console");
+
+    add(a, "-chardev");
+    add(a, "socket,id=channel,fd=%d", FERRY_FD_CHANNEL);
+    add(a, "-device");
+    add(a, "virtio-serial-pci");
+    add(a, "-device");
+    add(a, "virtserialport,chardev=channel,name=" FERRY_PORT_NAME);
+}
+
+/* The block device as JSON, where a name with commas, colons or quotes is only a name.
+ * `locking` is qemu's default (two writers of one image: "in use"). */
+static char *blockdev_json(const ferry_drive *d, unsigned i, unsigned set)
+{
+    char node[32], fdset[32];
+    snprintf(node, sizeof node, "drive%u", i);
+    snprintf(fdset, sizeof fdset, "/dev/fdset/%u", set);
+    bool scratch = !d->path;
+
+    /* A scratch disk need not survive anything: guest flushes cost nothing. */
+    json_t *file = json_pack("{s:s, s:s}", "driver", "file", "filename",
+                             scratch ? fdset : d->path);
+    json_t *top = json_pack("{s:s, s:s, s:b, s:{s:b, s:b}, s:o}", "node-name", node,
+                            "driver", scratch ? "raw" : d->format, "read-only",
+                            d->readonly, "cache", "direct", 0, "no-flush", scratch,
+                            "file", file);
+    if (!d->readonly) {
+        /* The image stays thin: what the guest discards or fills with zeroes is given
+         * back to the host. */
+        json_object_set_new(file, "discard", json_string("unmap"));
+        json_object_set_new(top, "discard", json_string("unmap"));
+        json_object_set_new(top, "detect-zeroes", json_string("unmap"));
+    }
+    char *text = top ? json_dumps(top, JSON_COMPACT) : NULL;
+    json_decref(top);
+    return text;
+}
+
+static void add_drives(struct args *a, const ferry_argv_in *in)
+{
+    add(a, "-device");
+    add(a, "virtio-scsi-pci,id=scsi");
+
+    unsigned set = 0;
+    for (unsigned i = 0; i < in->ndrives; i++) {
+        const ferry_drive *d = &in->drives[i];
+        if (!d->path) {
+            add(a, "-add-fd");
+            add(a, "fd=%u,set=%u", FERRY_FD_SCRATCH + set, set);
+        }
+        add(a, "-blockdev");
+        add_owned(a, blockdev_json(d, i, set));
+        if (!d->path)
+            set++;
+
+        /* report: an error on the host is one in the guest. The default for a full host
+         * disk pauses the VM, and nobody would ever wake it. */
+        add(a, "-device");
+        add(a,
+            "scsi-hd,bus=scsi.0,scsi-id=%u,drive=drive%u,serial=ferry%u,"
+            "werror=report,rerror=report",
+            i, i, i);
+    }
+}
+
+unsigned ferry_argv_scratches(const ferry_drive *drives, unsigned ndrives)
+{
+    unsigned n = 0;
+    for (unsigned i = 0; i < ndrives; i++)
+        n += !drives[i].path;
+    return n;
+}
+
+int ferry_argv_build(const ferry_argv_in *in, char ***ret)
+{
+    struct args a = {0};
+    add_base(&a, in);
+    add_sockets(&a);
+    add_drives(&a, in);
+    if (a.failed) {
+        /* A hole where a string is missing would hide the ones behind it. */
+        for (size_t i = 0; i < a.n; i++)
+            free(a.v[i]);
+        free(a.v);
+        return -ENOMEM;
+    }
+    *ret = a.v;
+    return 0;
+}

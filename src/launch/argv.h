@@ -1,0 +1,60 @@
+/* The command line of qemu, and the one table that says what differs between the
+ * architectures. Pure: strings in, strings out; opens nothing, knows no loop.
+ *
+ * Called by machine.c. The descriptors are those of the guard's table (guard.h). */
+#ifndef FERRY_LAUNCH_ARGV_H
+#define FERRY_LAUNCH_ARGV_H
+
+#include "launch/machine.h"
+
+#include <stdbool.h>
+
+/* The name of the virtio-serial port; the daemon looks for it. */
+#define FERRY_PORT_NAME "org.guestferry.0"
+
+/* A virtio-scsi controller has 256 targets; one is left for the lane. */
+#define FERRY_DRIVES_MAX 255
+
+/* Descriptors in qemu, from FERRY_GUARD_FIRST on. */
+enum ferry_qemu_fd {
+    FERRY_FD_CHANNEL = 4,
+    FERRY_FD_QMP = 5,
+    FERRY_FD_CONSOLE = 6,
+    FERRY_FD_SCRATCH = 7, /* that of the first scratch disk; the others follow */
+};
+
+/* What an architecture needs. Order of the kernel's parameters matters to nobody; what
+ * each is worth has been measured: docs/launch.md. */
+typedef struct ferry_platform {
+    const char *arch;    /* uname -m */
+    const char *qemu;    /* program */
+    const char *package; /* Debian's, for the error when it is missing */
+    const char *machine; /* -machine, without accel= */
+    const char *cpu_tcg, *cpu_kvm;
+    const char *kernel, *initramfs; /* files of the appliance's directory */
+    const char *console;            /* the kernel's name of -serial */
+    const char *append;             /* more kernel parameters */
+} ferry_platform;
+
+/* NULL if there is none for this architecture. */
+const ferry_platform *ferry_platform_find(const char *arch);
+/* That of the machine we run on; NULL if there is none. */
+const ferry_platform *ferry_platform_host(void);
+
+typedef struct ferry_argv_in {
+    const ferry_platform *platform;
+    const char *qemu, *kernel, *initramfs; /* absolute paths */
+    const ferry_drive *drives;
+    unsigned ndrives;
+    ferry_accel accel;          /* KVM or TCG */
+    uint32_t memory_mib, cpus;  /* 0: default */
+    bool sandbox;               /* this qemu was built with seccomp */
+} ferry_argv_in;
+
+/* NULL-terminated, free with ferry_auto_strv. -ENOMEM. */
+int ferry_argv_build(const ferry_argv_in *in, char ***ret);
+
+/* How many descriptors beyond FERRY_FD_SCRATCH the drives need. */
+unsigned ferry_argv_scratches(const ferry_drive *drives, unsigned ndrives);
+
+#endif

@@ -1,0 +1,145 @@
+/* Preparing a launch on a pool thread; see prepare.h. The jobs own copies of all that they
+ * read: a cancelled launch leaves while they still run. */
+#include "launch/prepare.h"
+
+#include "async/fs.h"
+#include "base/auto.h"
+#include "base/error.h"
+#include "base/list.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+void ferry_prepared_done(ferry_prepared *p)
+{
+    ferry_appliance_done(&p->appliance);
+    free(p->qemu);
+    free(p->guard);
+    memset(p, 0, sizeof *p);
+}
+
+/* ---- looking --------------------------------------------------------------------- */
+
+struct look {
+    ferry_job job;
+    char *appliance, *qemu; /* NULL: default */
+    ferry_accel accel;
+
+    int r;
+    ferry_prepared found;
+    ferry_error error;
+};
+
+/* An explicit kvm is tried whatever was remembered; if it cannot be, that is an error. */
+static int decide(struct look *l)
+{
+    ferry_prepared *f = &l->found;
+    ferry_accel_key(f->qemu, f->appliance.kernel, f->accel_key);
+    if (l->accel == FERRY_ACCEL_TCG)
+        return 0;
+
+    ferry_error e = {0};
+    int r = ferry_accel_kvm_opens(&e);
+    if (l->accel == FERRY_ACCEL_KVM) {
+        l->error = e;
+        return r;
+    }
+    if (r < 0)
+        snprintf(f->no_kvm, sizeof f->no_kvm, "%.*s", (int)sizeof f->no_kvm - 1, e.msg);
+    else
+        f->try_kvm = !ferry_accel_recall(f->accel_key, f->no_kvm);
+    return 0;
+}
+
+static void run_look(ferry_job *job)
+{
+    struct look *l = ferry_container(job, struct look, job);
+    ferry_prepared *f = &l->found;
+    f->platform = ferry_platform_host();
+    if (!f->platform) {
+        l->r = ferry_fail(&l->error, -FERRY_ELAUNCH, "launch",
+                          "there is no appliance for this machine's architecture");
+        return;
+    }
+    l->r = ferry_qemu_find(f->platform, l->qemu, &f->qemu, &l->error);
+    if (l->r == 0)
+        l->r = ferry_appliance_find(f->platform, l->appliance, &f->appliance, &l->error);
+    if (l->r == 0)
+        l->r = ferry_guard_find(&f->guard, &l->error);
+    if (l->r == 0)
+        l->r = decide(l);
+}
+
+static void free_look(ferry_job *job)
+{
+    struct look *l = ferry_container(job, struct look, job);
+    ferry_prepared_done(&l->found);
+    free(l->appliance);
+    free(l->qemu);
+    free(l);
+}
+
+FERRY_CO int ferry_prepare(const ferry_machine_spec *spec, ferry_prepared *ret,
+                           ferry_error *e)
+{
+    struct look *l = calloc(1, sizeof *l);
+    if (!l)
+        return ferry_fail(e, -FERRY_ENOMEM, "launch", "out of memory");
+    ferry_job_init(&l->job, run_look, free_look);
+    l->accel = spec->accel;
+    l->appliance = spec->appliance ? strdup(spec->appliance) : NULL;
+    l->qemu = spec->qemu ? strdup(spec->qemu) : NULL;
+
+    int r = 0;
+    if ((spec->appliance && !l->appliance) || (spec->qemu && !l->qemu))
+        r = ferry_fail(e, -FERRY_ENOMEM, "launch", "out of memory");
+    else if ((r = ferry_work(&l->job)) < 0)
+        ferry_fail(e, r, "launch", "%s before qemu was started", ferry_strerror(r));
+    else if ((r = l->r) < 0 && e)
+        *e = l->error;
+    if (r == 0) {
+        *ret = l->found;
+        memset(&l->found, 0, sizeof l->found);
+    }
+    ferry_job_unref(&l->job);
+    return r;
+}
+
+/* ---- remembering ----------------------------------------------------------------- */
+
+struct verdict {
+    ferry_job job;
+    bool failed;
+    char key[FERRY_ACCEL_KEY];
+    char reason[FERRY_ACCEL_REASON];
+};
+
+static void run_verdict(ferry_job *job)
+{
+    struct verdict *v = ferry_container(job, struct verdict, job);
+    if (v->failed)
+        ferry_accel_remember(v->key, v->reason);
+    else
+        ferry_accel_forget();
+}
+
+static void free_verdict(ferry_job *job)
+{
+    free(ferry_container(job, struct verdict, job));
+}
+
+FERRY_CO void ferry_prepared_verdict(const ferry_prepared *p, const char *reason)
+{
+    struct verdict *v = calloc(1, sizeof *v);
+    if (!v)
+        return; /* the next launch finds out for itself */
+    ferry_job_init(&v->job, run_verdict, free_verdict);
+    v->failed = reason;
+    memcpy(v->key, p->accel_key, sizeof v->key);
+    snprintf(v->reason, sizeof v->reason, "%.*s", (int)sizeof v->reason - 1,
+             reason ? reason : "");
+    ferry_work(&v->job);
+    ferry_job_unref(&v->job);
+}

@@ -1,0 +1,434 @@
+/* One qemu process under its guard; see qemu.h. */
+#include "launch/qemu.h"
+
+#include "async/pipe.h"
+#include "async/process.h"
+#include "async/sync.h"
+#include "base/auto.h"
+#include "base/error.h"
+#include "base/trace.h"
+#include "launch/argv.h"
+#include "launch/console.h"
+#include "launch/guard.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+
+/* A killed process is gone in milliseconds, unless the kernel is busy with its disk (a
+ * hung NFS server): that one is left to the guard, for whom nobody waits. */
+#define GUARD_GONE_MS 5000
+/* What a dead process wrote is there to be read; more does not come. */
+#define LAST_WORDS_MS 500
+
+/* The socketpairs, by what they are for. */
+enum { CONTROL, CHANNEL, QMP, CONSOLE, WORDS, NSOCKETS };
+
+struct ferry_qemu {
+    ferry_loop *loop;
+    ferry_scope scope; /* root: the tasks below, each failing for itself */
+    ferry_cond changed;
+    ferry_process *guard;
+
+    int host[NSOCKETS];  /* our ends; -1 once a link has it */
+    int child[NSOCKETS]; /* theirs; -1 after the spawn */
+    int kill_fd;         /* the control socket again: shutdown(2) on it kills */
+
+    ferry_link *control, *console_link, *words_link;
+    ferry_qmp *qmp;
+    ferry_console console, words;
+
+    pid_t pid;
+    int exec_errno;
+    int status; /* -1 until the guard has told it */
+    bool ended;
+
+    unsigned io_drive; /* whose host disk failed last */
+    char io_error[96];
+};
+
+/* ---- descriptors ----------------------------------------------------------------- */
+
+static void close_all(int *fds, size_t n)
+{
+    for (size_t i = 0; i < n; i++) {
+        if (fds[i] >= 0)
+            close(fds[i]);
+        fds[i] = -1;
+    }
+}
+
+static int make_sockets(ferry_qemu *q)
+{
+    for (int i = 0; i < NSOCKETS; i++) {
+        int pair[2];
+        if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) < 0)
+            return -errno;
+        q->host[i] = pair[0];
+        q->child[i] = pair[1];
+    }
+    q->kill_fd = fcntl(q->host[CONTROL], F_DUPFD_CLOEXEC, 0);
+    return q->kill_fd < 0 ? -errno : 0;
+}
+
+/* A file without a name: it is gone with the last process that has it open. */
+static int open_nameless(const char *dir)
+{
+    int fd = open(dir, O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
+    if (fd >= 0 || (errno != EOPNOTSUPP && errno != EISDIR))
+        return fd;
+
+    /* No O_TMPFILE there (NFS, old overlayfs): the name lives for two system calls. */
+    FERRY_AUTO(mem) char *name = NULL;
+    if (asprintf(&name, "%s/gferry-scratch-XXXXXX", dir) < 0) {
+        name = NULL;
+        errno = ENOMEM;
+        return -1;
+    }
+    fd = mkostemp(name, O_CLOEXEC);
+    if (fd >= 0)
+        unlink(name);
+    return fd;
+}
+
+static int make_scratch(const ferry_drive *d, int *ret, ferry_error *e)
+{
+    /* /var/tmp: on disk where /tmp may be memory. */
+    const char *dir = secure_getenv("TMPDIR");
+    if (!dir || !*dir)
+        dir = "/var/tmp";
+    FERRY_AUTO(fd) int fd = open_nameless(dir);
+    if (fd < 0 || ftruncate(fd, (off_t)d->scratch_bytes) < 0) {
+        int err = errno;
+        return ferry_fail(e, -err, "launch", "scratch disk of %llu bytes in %s: %s",
+                          (unsigned long long)d->scratch_bytes, dir, ferry_strerror(err));
+    }
+    *ret = ferry_take_fd(&fd);
+    return 0;
+}
+
+/* ---- tasks ----------------------------------------------------------------------- */
+
+static void on_report(ferry_qemu *q, const ferry_guard_report *r)
+{
+    FERRY_TRACE(launch, "guard: %d %d", r->what, r->value);
+    if (r->what == FERRY_GUARD_STARTED)
+        q->pid = r->value;
+    else if (r->what == FERRY_GUARD_FAILED)
+        q->exec_errno = r->value;
+    else if (r->what == FERRY_GUARD_ENDED)
+        q->status = r->value;
+    ferry_cond_wake(&q->changed);
+}
+
+static FERRY_CO int read_reports(ferry_qemu *q)
+{
+    FERRY_AUTO(buf) ferry_buf *b = NULL;
+    int r = ferry_buf_new(64 * sizeof(ferry_guard_report), &b);
+    if (r < 0)
+        return r;
+    for (;;) {
+        ssize_t n = ferry_link_read(q->control, b);
+        if (n <= 0)
+            return (int)n;
+        size_t off = 0;
+        for (; b->len - off >= sizeof(ferry_guard_report);
+             off += sizeof(ferry_guard_report)) {
+            ferry_guard_report report;
+            memcpy(&report, b->data + off, sizeof report);
+            on_report(q, &report);
+        }
+        b->len -= off;
+        memmove(b->data, b->data + off, b->len);
+    }
+}
+
+/* The end is told only when the last words are in: the error text needs them. */
+static FERRY_CO int control_task(void *arg)
+{
+    ferry_qemu *q = arg;
+    int r = read_reports(q);
+    if (ferry_cancelled())
+        return r;
+
+    ferry_scope s;
+    ferry_scope_open(&s, 0);
+    ferry_scope_deadline(&s, LAST_WORDS_MS);
+    while (!(q->console.ended && q->words.ended))
+        if (ferry_cond_wait(&q->changed) < 0)
+            break;
+    ferry_scope_join(&s);
+
+    q->ended = true;
+    ferry_cond_wake(&q->changed);
+    return 0;
+}
+
+static FERRY_CO int console_task(void *arg)
+{
+    ferry_qemu *q = arg;
+    int r = ferry_console_run(&q->console, q->console_link);
+    ferry_cond_wake(&q->changed);
+    return r;
+}
+
+static FERRY_CO int words_task(void *arg)
+{
+    ferry_qemu *q = arg;
+    int r = ferry_console_run(&q->words, q->words_link);
+    ferry_cond_wake(&q->changed);
+    return r;
+}
+
+static FERRY_CO int qmp_task(void *arg)
+{
+    ferry_qemu *q = arg;
+    return ferry_qmp_run(q->qmp);
+}
+
+static void on_event(void *arg, const char *name, const json_t *data)
+{
+    ferry_qemu *q = arg;
+    if (strcmp(name, "BLOCK_IO_ERROR") != 0)
+        return;
+    const char *node = json_string_value(json_object_get(data, "node-name"));
+    const char *op = json_string_value(json_object_get(data, "operation"));
+    const char *reason = json_string_value(json_object_get(data, "reason"));
+    if (!node || sscanf(node, "drive%u", &q->io_drive) != 1)
+        return;
+    snprintf(q->io_error, sizeof q->io_error, "%s: %s", op ? op : "i/o",
+             reason ? reason : "error");
+}
+
+/* ---- spawn ----------------------------------------------------------------------- */
+
+static ferry_qemu *new_qemu(ferry_loop *loop)
+{
+    ferry_qemu *q = calloc(1, sizeof *q);
+    if (!q)
+        return NULL;
+    q->loop = loop;
+    ferry_scope_open_root(&q->scope, loop, NULL, FERRY_SCOPE_SUPERVISE);
+    ferry_cond_init(&q->changed);
+    for (int i = 0; i < NSOCKETS; i++)
+        q->host[i] = q->child[i] = -1;
+    q->kill_fd = -1;
+    q->status = -1;
+    ferry_console_init(&q->console, false);
+    ferry_console_init(&q->words, true);
+    return q;
+}
+
+/* gferry-guard HOST_PID NFDS argv... */
+static int spawn_guard(ferry_qemu *q, const char *guard, char *const *argv,
+                       const int *scratch, unsigned nscratch)
+{
+    int fds[FERRY_FD_SCRATCH + FERRY_SCRATCHES_MAX] = {
+        -1, q->child[WORDS], q->child[WORDS],
+        [FERRY_GUARD_CONTROL] = q->child[CONTROL],
+        [FERRY_FD_CHANNEL] = q->child[CHANNEL],
+        [FERRY_FD_QMP] = q->child[QMP],
+        [FERRY_FD_CONSOLE] = q->child[CONSOLE],
+    };
+    for (unsigned i = 0; i < nscratch; i++)
+        fds[FERRY_FD_SCRATCH + i] = scratch[i];
+    unsigned nfds = FERRY_FD_SCRATCH + nscratch;
+
+    char pid[16], count[16];
+    snprintf(pid, sizeof pid, "%d", (int)getpid());
+    snprintf(count, sizeof count, "%u", nfds);
+    size_t argc = 0;
+    while (argv[argc])
+        argc++;
+    FERRY_AUTO(mem) const char **args = calloc(argc + 4, sizeof *args);
+    if (!args)
+        return -ENOMEM;
+    args[0] = guard;
+    args[1] = pid;
+    args[2] = count;
+    memcpy(args + 3, argv, argc * sizeof *args);
+
+    ferry_process_opts o = {
+        .path = guard, .argv = args, .fds = fds, .nfds = nfds, .new_session = true};
+    int r = ferry_process_spawn(q->loop, &o, &q->guard);
+    close_all(q->child, NSOCKETS); /* also what tells us of an end: nobody else has them */
+    return r;
+}
+
+static int open_link(ferry_qemu *q, int which, unsigned flags, ferry_link **ret)
+{
+    return ferry_pipe_open(q->loop, ferry_take_fd(&q->host[which]), flags, 0, ret);
+}
+
+static int start_tasks(ferry_qemu *q)
+{
+    ferry_link *qmp = NULL;
+    int r = open_link(q, CONTROL, FERRY_PIPE_READ, &q->control);
+    if (r == 0)
+        r = open_link(q, CONSOLE, FERRY_PIPE_READ, &q->console_link);
+    if (r == 0)
+        r = open_link(q, WORDS, FERRY_PIPE_READ, &q->words_link);
+    if (r == 0)
+        r = open_link(q, QMP, FERRY_PIPE_READ | FERRY_PIPE_WRITE, &qmp);
+    if (r == 0)
+        r = ferry_qmp_new(qmp, on_event, q, &q->qmp);
+
+    if (r == 0)
+        r = ferry_spawn(&q->scope, "console", console_task, q);
+    if (r == 0)
+        r = ferry_spawn(&q->scope, "words", words_task, q);
+    if (r == 0)
+        r = ferry_spawn(&q->scope, "qmp", qmp_task, q);
+    if (r == 0)
+        r = ferry_spawn(&q->scope, "control", control_task, q);
+    return r;
+}
+
+FERRY_CO int ferry_qemu_spawn(ferry_loop *loop, const char *guard, char *const *argv,
+                              const ferry_drive *drives, unsigned ndrives,
+                              ferry_qemu **ret, ferry_error *e)
+{
+    int scratch[FERRY_SCRATCHES_MAX];
+    unsigned nscratch = 0;
+    ferry_qemu *q = new_qemu(loop);
+    if (!q)
+        return ferry_fail(e, -FERRY_ENOMEM, "launch", "out of memory");
+
+    int r = 0;
+    for (unsigned i = 0; i < ndrives && r == 0; i++) {
+        if (drives[i].path)
+            continue;
+        assert(nscratch < FERRY_SCRATCHES_MAX && "machine.c counts them");
+        r = make_scratch(&drives[i], &scratch[nscratch], e);
+        nscratch += r == 0;
+    }
+    if (r < 0)
+        goto done;
+
+    r = make_sockets(q);
+    if (r == 0)
+        r = spawn_guard(q, guard, argv, scratch, nscratch);
+    if (r == 0)
+        r = start_tasks(q);
+    if (r < 0)
+        ferry_fail(e, r, "launch", "starting %s: %s", guard, ferry_strerror(r));
+done:
+    close_all(scratch, nscratch);
+    if (r < 0)
+        ferry_qemu_free(q);
+    else
+        *ret = q;
+    return r;
+}
+
+/* ---- life and end ---------------------------------------------------------------- */
+
+FERRY_CO int ferry_qemu_started(ferry_qemu *q)
+{
+    while (!q->pid) {
+        if (q->ended)
+            return -FERRY_EDEAD;
+        int r = ferry_cond_wait(&q->changed);
+        if (r < 0 && !q->pid)
+            return r;
+    }
+    return 0;
+}
+
+FERRY_CO int ferry_qemu_wait(ferry_qemu *q)
+{
+    while (!q->ended) {
+        int r = ferry_cond_wait(&q->changed);
+        if (r < 0 && !q->ended)
+            return r;
+    }
+    return 0;
+}
+
+bool ferry_qemu_ended(const ferry_qemu *q)
+{
+    return q->ended;
+}
+
+void ferry_qemu_kill(const ferry_qemu *q)
+{
+    int saved = errno;
+    shutdown(q->kill_fd, SHUT_WR); /* the guard still reports */
+    errno = saved;
+}
+
+FERRY_CO void ferry_qemu_free(ferry_qemu *q)
+{
+    if (!q)
+        return;
+    if (q->guard) {
+        ferry_qemu_kill(q);
+        ferry_scope s;
+        ferry_scope_open(&s, FERRY_SCOPE_SHIELD);
+        ferry_scope_deadline(&s, GUARD_GONE_MS);
+        int status;
+        ferry_process_wait(q->guard, &status);
+        ferry_scope_join(&s);
+    }
+
+    ferry_scope_cancel(&q->scope, -FERRY_ECANCELED);
+    ferry_scope_join(&q->scope);
+    ferry_link_close(q->control);
+    ferry_link_close(q->console_link);
+    ferry_link_close(q->words_link);
+    ferry_qmp_free(q->qmp);
+    ferry_process_free(q->guard);
+    close_all(q->host, NSOCKETS);
+    close_all(q->child, NSOCKETS);
+    close_all(&q->kill_fd, 1);
+    free(q);
+}
+
+/* ---- what there is to ask -------------------------------------------------------- */
+
+int ferry_qemu_channel(const ferry_qemu *q)
+{
+    return q->host[CHANNEL];
+}
+
+int ferry_qemu_take_channel(ferry_qemu *q)
+{
+    return ferry_take_fd(&q->host[CHANNEL]);
+}
+
+ferry_qmp *ferry_qemu_qmp(const ferry_qemu *q)
+{
+    return q->qmp;
+}
+
+pid_t ferry_qemu_pid(const ferry_qemu *q)
+{
+    return q->pid;
+}
+
+size_t ferry_qemu_console(const ferry_qemu *q, char *buf, size_t size)
+{
+    return ferry_console_tail(&q->console, buf, size);
+}
+
+const char *ferry_qemu_io_error(const ferry_qemu *q, unsigned *ret_drive)
+{
+    *ret_drive = q->io_drive;
+    return q->io_error;
+}
+
+void ferry_qemu_evidence(const ferry_qemu *q, char *words, size_t size,
+                         ferry_evidence *ret)
+{
+    ferry_console_tail(&q->words, words, size);
+    ret->words = words;
+    ret->panic = q->console.panic;
+    ret->oom = q->console.oom;
+    ret->last = ferry_console_last(&q->console);
+    ret->exec_errno = q->exec_errno;
+    ret->status = q->status;
+}
