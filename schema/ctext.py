@@ -115,31 +115,30 @@ def definitions(pairs):
     return "\n".join(lines)
 
 
-def field_comment(decl, doc, indent=4):
-    """`decl; /* doc */` on one line, or the comment above when it is long."""
-    pad = " " * indent
-    if not doc:
-        return f"{pad}{decl};"
-    line = f"{pad}{decl}; /* {doc} */"
-    if len(line) <= COLUMNS:
-        return line
-    above = paragraph(doc + " */", pad + " * ", pad + "/* ")
-    return f"{above}\n{pad}{decl};"
+def members(fields, reserved=0):
+    """A struct's fields with their comments in one column; a long comment goes above."""
+    entries = [(member(f) + ";", f.doc) for f in fields]
+    if reserved:
+        entries.append((f"uint64_t reserved[{reserved}];", "0"))
+    width = max(len(decl) for decl, doc in entries)
+    lines = []
+    for decl, doc in entries:
+        line = f"    {decl:<{width}} /* {doc} */" if doc else f"    {decl}"
+        if len(line) > COLUMNS:
+            lines.append(paragraph(doc + " */", "     * ", "    /* "))
+            line = f"    {decl}"
+        lines.append(line)
+    return "\n".join(lines)
 
 
-def sentence(text):
-    """`text` with a full stop, unless it ends with punctuation."""
-    return text if text[-1] in ".!?:" else text + "."
+def argument_doc(value):
+    """What is said of an argument whose name says the rest."""
+    return value.doc or {"path": "in the image"}.get(value.type, "")
 
 
 def errors(table):
     """`FERRY_ENOENT (no such file), ...`"""
     return ", ".join(f"FERRY_{code} ({when})" for code, when in table.items())
-
-
-def c_string(text):
-    """The inside of a C string literal."""
-    return text.replace("\\", "\\\\").replace('"', '\\"')
 
 
 # ---- bodies -------------------------------------------------------------------------
@@ -189,3 +188,22 @@ def item_params(call):
 def item_address(call):
     """XDR wants the address of a string's pointer."""
     return "item" if call.result.struct else "&item"
+
+
+# ---- the page for readers -----------------------------------------------------------
+
+
+def signature(call):
+    """`mkfs(fstype, device, [label, blocksize]) -> ...`, as a shell would have it."""
+    params = [a.name for a in call.args] + [f"[{a.name}]" for a in call.optional]
+    result = f" -> {call.result.name}" if call.result else ""
+    return f"{call.name}({', '.join(params)}){result}"
+
+
+def result_type(result):
+    name = f"[{result.struct.name}](#{result.struct.name})" if result.struct else result.value.type
+    return f"list of {name}" if result.is_list else name
+
+
+def error_list(table):
+    return "; ".join(f"{code}, {when}" for code, when in table.items())

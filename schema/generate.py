@@ -4,6 +4,7 @@
     generate.py --output DIR [--schema DIR] [--version 0.1.0]
 
     ferry_xdr.x           the wire (rpcgen makes ferry_xdr.[hc] of it)
+    ferry_xdr_types.h     all its types, for tests
     guestferry/calls.h    public functions and structs
     api_calls.[hc]        their bodies, over src/api/call.h
     daemon_calls.h        what the daemon implements
@@ -31,8 +32,8 @@ HERE = Path(__file__).resolve().parent
 ROOT = HERE.parent
 
 RENDERED = [
-    "ferry_xdr.x", "guestferry/calls.h", "api_calls.h", "api_calls.c", "daemon_calls.h",
-    "daemon_dispatch.c", "api_hash.h", "calls.md",
+    "ferry_xdr.x", "ferry_xdr_types.h", "guestferry/calls.h", "api_calls.h", "api_calls.c",
+    "daemon_calls.h", "daemon_dispatch.c", "api_hash.h", "calls.md",
 ]  # fmt: skip
 OUTPUTS = [*RENDERED, "symbols.txt", "schema.json"]
 
@@ -44,7 +45,6 @@ def environment():
         trim_blocks=True,
         lstrip_blocks=True,
         keep_trailing_newline=True,
-        line_comment_prefix="##",
     )
     env.globals["c"] = ctext
     return env

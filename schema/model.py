@@ -76,6 +76,7 @@ class Struct:
     name: str
     doc: str
     fields: list[Value]
+    since: str = ""
     reserved: int = 0
 
     @property
@@ -283,8 +284,8 @@ class _Loader:
             self.check_name(name, name)
             if type(value) is not int or value < 1:
                 self.bad(f"must be a count of bytes, is {value!r}", name)
-            else:
-                self.limits[name] = value
+                value = 1
+            self.limits[name] = value
         for name in ("path", "device", "where", "msg"):
             if name not in self.limits:
                 self.bad("is missing", name)
@@ -298,14 +299,20 @@ class _Loader:
         self.check_name(name, "name")
         if name in FIELD_TYPES or name == STATUS_NAME:
             self.bad("is the name of a type already", "name")
-        known = {"doc": (str, ...), "fields": (list, ...), "reserved": (int, 0)}
+        known = {
+            "doc": (str, ...), "fields": (list, ...), "since": (str, ...),
+            "reserved": (int, 0),
+        }  # fmt: skip
         got = self.take(table, known)
+        self.check_since(got["since"])
         fields = self.load_values(got["fields"], "fields", FIELD_TYPES)
         if not fields:
             self.bad("a struct has at least one", "fields")
         if got["reserved"] < 0:
             self.bad("must not be negative", "reserved")
-        self.structs[name] = Struct(name, _text(got["doc"]), fields, got["reserved"])
+        self.structs[name] = Struct(
+            name, _text(got["doc"]), fields, got["since"], got["reserved"]
+        )
 
     def load_family(self, name, table):
         self.file, self.entry = f"{name}.toml", "top"
@@ -338,9 +345,9 @@ class _Loader:
             "internal": (bool, False),
         }  # fmt: skip
         got = self.take(table, known)
-        self.check_identity(name, got["number"])
-        if not SINCE.fullmatch(got["since"]):
-            self.bad(f"{got['since']!r} is no version (\"0.1\")", "since")
+        if type(table.get("number")) is int:
+            self.check_identity(name, got["number"])
+        self.check_since(got["since"])
         if got["transfer"] not in ("none", "up", "down"):
             self.bad(f"must be up, down or none, is {got['transfer']!r}", "transfer")
         self.check_errors(got["errors"])
@@ -368,6 +375,10 @@ class _Loader:
             self.bad(f"is defined already: {self.names[name]}", "name")
         self.numbers.setdefault(number, here)
         self.names.setdefault(name, here)
+
+    def check_since(self, since):
+        if since and not SINCE.fullmatch(since):
+            self.bad(f"{since!r} is no version (\"0.1\")", "since")
 
     def check_errors(self, errors):
         for code, when in errors.items():
@@ -424,7 +435,8 @@ class _Loader:
     def load_result(self, table):
         known = {"name": (str, ...), "type": (str, ...), "doc": (str, "")}
         got = self.take(table, known | {"max": (type(table.get("max")), None)}, "result.")
-        self.check_name(got["name"], "result.name")
+        if type(table.get("name")) is str:
+            self.check_name(got["name"], "result.name")
         kind, is_list = got["type"], False
         if kind.startswith("[") and kind.endswith("]"):
             kind, is_list = kind[1:-1], True
