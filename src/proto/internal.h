@@ -200,8 +200,8 @@ int ferry_receive_frame(ferry_conn *c, const ferry_frame *f, const uint8_t *payl
 void ferry_stream_drop_out(ferry_stream *st); /* what is queued to be sent */
 void ferry_stream_drop_in(ferry_stream *st);  /* what is here unread; credits it */
 void ferry_stream_consumed(ferry_stream *st, uint32_t cost);
-/* An error of this stream only (-ENOMEM): its calls fail, the peer is told on a client.
- * */
+/* An error of this stream only (-ENOMEM): its calls fail, the peer is told on a
+ * client. */
 void ferry_stream_fail(ferry_stream *st, int code);
 void ferry_stream_destroy(ferry_stream *st); /* detached and closed */
 void ferry_stream_fire_reset(ferry_stream *st, int code);

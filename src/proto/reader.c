@@ -6,8 +6,8 @@
  *                                               is read straight into it
  *
  * Owns struct ferry_inbox. What is held beyond the streams' windows is one stage and
- * one frame. Every header is judged (receive.c) before memory is found for its payload.
- * */
+ * one frame. Every header is judged (receive.c) before memory is found for its
+ * payload. */
 #include "base/auto.h"
 #include "base/trace.h"
 #include "proto/internal.h"
@@ -88,7 +88,7 @@ static int bad_header(ferry_conn *c, const uint8_t *h)
     char hex[2 * FERRY_FRAME_HEADER + 1];
     for (int i = 0; i < FERRY_FRAME_HEADER; i++)
         snprintf(hex + 2 * i, 3, "%02x", h[i]);
-    return ferry_conn_violation(c, "bad frame header %s: %s", hex, ferry_frame_fault(h));
+    return ferry_conn_violation(c, "bad header %s: %s", hex, ferry_frame_fault(h));
 }
 
 static bool wants_buffer(const ferry_frame *f)

@@ -182,7 +182,7 @@ static int on_reset(ferry_conn *c, ferry_stream *st, const ferry_frame *f,
     int code = (int32_t)ferry_get32(payload);
     if (code >= 0)
         return wrong(c, f, "its code is not an error");
-    FERRY_TRACE(proto, "stream %u: reset by the host: %s", st->id, ferry_strerror(code));
+    FERRY_TRACE(proto, "stream %u: host resets: %s", st->id, ferry_strerror(code));
 
     st->was_reset = true;
     st->reset_code = code;

@@ -19,8 +19,8 @@
 #include <stdint.h>
 
 /* Bytes in flight per stream and direction without being asked: with 100 us to the
- * daemon and 300 MB/s, 30 KiB would fill the wire; the rest is for the disk behind it.
- * */
+ * daemon and 300 MB/s, 30 KiB would fill the wire; the rest is for the disk behind
+ * it. */
 #define FERRY_WINDOW (2 * 1024 * 1024)
 
 /* The least a DATA frame costs, also a hole of any length: no frame is free, because
