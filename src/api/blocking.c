@@ -2,6 +2,8 @@
  * else to do meanwhile; all the work is in the ops. */
 #include "api/call.h"
 
+#include <guestferry/transfer.h>
+
 int ferry_op_await(ferry_op *op, ferry_error *reterr)
 {
     int r;
@@ -18,30 +20,78 @@ int ferry_op_await(ferry_op *op, ferry_error *reterr)
     return ferry_op_error(op, reterr);
 }
 
-int ferry_launch(ferry_vm *vm, ferry_error *reterr)
+/* `r` is what _start returned. */
+static int finish(int r, ferry_op *op, ferry_error *reterr)
 {
-    ferry_op *op = NULL;
-    int r = ferry_launch_start(vm, &op, reterr);
     if (r == 0)
         r = ferry_op_await(op, reterr);
     ferry_op_free(op);
     return r;
+}
+
+int ferry_launch(ferry_vm *vm, ferry_error *reterr)
+{
+    ferry_op *op = NULL;
+    int r = ferry_launch_start(vm, &op, reterr);
+    return finish(r, op, reterr);
 }
 
 int ferry_shutdown(ferry_vm *vm, ferry_error *reterr)
 {
     ferry_op *op = NULL;
     int r = ferry_shutdown_start(vm, &op, reterr);
+    return finish(r, op, reterr);
+}
+
+int ferry_upload(ferry_vm *vm, const char *src, const char *dst,
+                 const ferry_upload_opts *opts, ferry_error *reterr)
+{
+    ferry_op *op = NULL;
+    int r = ferry_upload_start(vm, src, dst, opts, &op, reterr);
+    return finish(r, op, reterr);
+}
+
+int ferry_upload_fd(ferry_vm *vm, int fd, const char *dst, const ferry_upload_opts *opts,
+                    ferry_error *reterr)
+{
+    ferry_op *op = NULL;
+    int r = ferry_upload_fd_start(vm, fd, dst, opts, &op, reterr);
+    return finish(r, op, reterr);
+}
+
+int ferry_upload_mem(ferry_vm *vm, const void *data, size_t len, const char *dst,
+                     const ferry_upload_opts *opts, ferry_error *reterr)
+{
+    ferry_op *op = NULL;
+    int r = ferry_upload_mem_start(vm, data, len, dst, opts, &op, reterr);
+    return finish(r, op, reterr);
+}
+
+int ferry_download(ferry_vm *vm, const char *src, const char *dst,
+                   const ferry_download_opts *opts, ferry_error *reterr)
+{
+    ferry_op *op = NULL;
+    int r = ferry_download_start(vm, src, dst, opts, &op, reterr);
+    return finish(r, op, reterr);
+}
+
+int ferry_download_fd(ferry_vm *vm, const char *src, int fd,
+                      const ferry_download_opts *opts, ferry_error *reterr)
+{
+    ferry_op *op = NULL;
+    int r = ferry_download_fd_start(vm, src, fd, opts, &op, reterr);
+    return finish(r, op, reterr);
+}
+
+int ferry_download_mem(ferry_vm *vm, const char *src, const ferry_download_opts *opts,
+                       void **ret_data, size_t *ret_len, ferry_error *reterr)
+{
+    ferry_op *op = NULL;
+    int r = ferry_download_mem_start(vm, src, opts, &op, reterr);
     if (r == 0)
         r = ferry_op_await(op, reterr);
+    if (r == 0)
+        r = ferry_download_mem_result(op, ret_data, ret_len, reterr);
     ferry_op_free(op);
     return r;
 }
-
-#define BLOCKING_TRANSFER(start)                                                         \
-    ferry_op *op = NULL;                                                                 \
-    int r = start;                                                                       \
-    if (r == 0)                                                                          \
-        r = ferry_op_await(op, reterr);                                                  \
-    ferry_op_free(op);                                                                   \
-    return r

@@ -6,39 +6,19 @@
  */
 #include "api/call.h"
 #include "base/auto.h"
-
-#include "ferry_xdr.h"
+#include "proto/codec.h"
 
 #include <errno.h>
-#include <limits.h>
 #include <stdlib.h>
 #include <string.h>
-
-/* Largest list a call may give: 100,000 directory entries are 4 MB; a hostile daemon shall not
- * fill the host. */
-#define LIST_BYTES_MAX (256 * 1024 * 1024)
 
 /* ---- steps ------------------------------------------------------------------------- */
 
 int ferry_call_encode(const ferry_call_desc *d, const void *args, ferry_buf **ret)
 {
-    if (!d->xdr_args) {
-        *ret = NULL;
-        return 0;
-    }
-    unsigned long size = xdr_sizeof(d->xdr_args, (void *)(uintptr_t)args);
-    if (size == 0 || size > FERRY_FRAME_MAX - 4)
-        return -FERRY_EINVAL;
-    FERRY_AUTO(buf) ferry_buf *b = NULL;
-    int r = ferry_buf_new(size, &b);
-    if (r < 0)
-        return r;
-    XDR x;
-    xdrmem_create(&x, (char *)b->data, (unsigned)size, XDR_ENCODE);
-    if (!d->xdr_args(&x, (void *)(uintptr_t)args))
-        return -FERRY_EINVAL;
-    b->len = size;
-    *ret = ferry_take(&b);
+    if (d->xdr_args)
+        return ferry_codec_encode(d->xdr_args, args, ret);
+    *ret = NULL;
     return 0;
 }
 
@@ -61,50 +41,14 @@ static int broken_reply(ferry_op *op, const char *name, ferry_error *e)
     return ferry_fail(e, -FERRY_EPROTO, name, "the daemon sent a reply that cannot be decoded");
 }
 
-/* 1 to 4095 are errnos, ours begin at 1001; anything else would be nobody's. */
-static int believable(int32_t code)
-{
-    return code < 0 && code > -4096 ? code : -FERRY_EPROTO;
-}
-
-/* Text from the daemon, fit for a terminal. */
-static void copy_printable(char *to, size_t size, const char *from)
-{
-    size_t i = 0;
-    for (; from[i] && i + 1 < size; i++)
-        to[i] = (unsigned char)from[i] < ' ' || from[i] == 0x7f ? '?' : from[i];
-    to[i] = '\0';
-}
-
-static int take_status(const fx_status *st, ferry_error *e)
-{
-    int code = believable(st->code);
-    if (e) {
-        *e = (ferry_error){.code = code, .os_errno = st->os_errno};
-        copy_printable(e->where, sizeof e->where, st->where);
-        copy_printable(e->msg, sizeof e->msg, st->msg);
-    }
-    return code;
-}
-
 static int decode_reply(ferry_op *op, const ferry_call_desc *d, const ferry_slice *s,
                         void *ret, ferry_error *e)
 {
     if (s->len == 0)
         return ferry_fail(e, -FERRY_ENOMEM, d->name,
                           "the appliance has no memory left; give it more");
-    XDR x;
-    fx_status st = {0};
-    xdrmem_create(&x, (char *)(uintptr_t)s->data, (unsigned)s->len, XDR_DECODE);
-    if (!xdr_fx_status(&x, &st)) {
-        xdr_free((xdrproc_t)xdr_fx_status, &st);
-        return broken_reply(op, d->name, e);
-    }
-    int r = st.code ? take_status(&st, e) : 0;
-    xdr_free((xdrproc_t)xdr_fx_status, &st);
-    if (r == 0 && d->xdr_ret && ret && !d->xdr_ret(&x, ret))
-        return broken_reply(op, d->name, e);
-    return r;
+    int r = ferry_codec_reply(s->data, s->len, d->xdr_ret, d->ret_size, ret, e);
+    return r == -FERRY_EPROTO ? broken_reply(op, d->name, e) : r;
 }
 
 /* After a RESET: the daemon's answer, within the grace period. Not shortened by the cancel
@@ -150,15 +94,14 @@ int ferry_call_abort(ferry_op *op, const ferry_call_desc *d, ferry_stream *st, i
                      ferry_error *e)
 {
     FERRY_AUTO(slice) ferry_slice reply = {0};
-    if (ferry_stream_replied(st)) {
+    if (ferry_stream_replied(st) && ferry_stream_wait_reply(st, &reply) == 0) {
         ferry_error theirs = {0};
-        if (ferry_stream_wait_reply(st, &reply) == 0) {
-            int code = decode_reply(op, d, &reply, NULL, &theirs);
-            if (code < 0 && e)
-                *e = theirs;
-            return code < 0 ? code : r;
-        }
-        return r;
+        int code = ferry_codec_reply(reply.data, reply.len, NULL, 0, NULL, &theirs);
+        if (code == 0 || code == -FERRY_EPROTO)
+            return r; /* it was content with less than all: our error is the one */
+        if (e)
+            *e = theirs;
+        return code;
     }
     if (op->vm->conn && ferry_conn_error(op->vm->conn) && !ferry_cancelled())
         return ferry_vm_failed(op->vm, r, d->name, e);
@@ -175,14 +118,6 @@ struct call {
     ferry_call_items items;
 };
 
-static void free_items(const ferry_call_desc *d, ferry_call_items *items)
-{
-    for (size_t i = 0; i < items->len; i++)
-        xdr_free(d->xdr_item, (char *)items->val + i * d->item_size);
-    free(items->val);
-    *items = (ferry_call_items){0};
-}
-
 static void call_free(void *arg)
 {
     struct call *c = arg;
@@ -190,7 +125,8 @@ static void call_free(void *arg)
     if (c->ret && c->desc->xdr_ret)
         xdr_free(c->desc->xdr_ret, c->ret);
     free(c->ret);
-    free_items(c->desc, &c->items);
+    ferry_codec_items_free(c->desc->xdr_item, c->items.val, c->items.len,
+                           c->desc->item_size);
     free(c);
 }
 
@@ -202,7 +138,7 @@ struct bytes {
 
 static int append(struct bytes *b, const ferry_slice *s)
 {
-    if (s->len > LIST_BYTES_MAX - b->len)
+    if (s->len > FERRY_ITEMS_MAX - b->len)
         return -FERRY_EFBIG;
     if (b->len + s->len > b->cap) {
         size_t cap = (b->len + s->len) * 2;
@@ -231,31 +167,6 @@ static FERRY_CO int read_all(ferry_stream *st, struct bytes *b)
     }
 }
 
-static int decode_items(const ferry_call_desc *d, const struct bytes *b,
-                        ferry_call_items *items)
-{
-    XDR x;
-    size_t cap = 0;
-    xdrmem_create(&x, (char *)b->data, (unsigned)b->len, XDR_DECODE);
-    while (xdr_getpos(&x) < b->len) {
-        if (items->len == cap) {
-            cap = cap ? cap * 2 : 64;
-            void *val = reallocarray(items->val, cap, d->item_size);
-            if (!val)
-                return -ENOMEM;
-            items->val = val;
-        }
-        char *item = (char *)items->val + items->len * d->item_size;
-        memset(item, 0, d->item_size);
-        if (!d->xdr_item(&x, item)) {
-            xdr_free(d->xdr_item, item);
-            return -FERRY_EPROTO;
-        }
-        items->len++;
-    }
-    return 0;
-}
-
 static FERRY_CO int run_list(ferry_op *op, struct call *c, ferry_stream *st, ferry_error *e)
 {
     struct bytes b = {0};
@@ -266,7 +177,8 @@ static FERRY_CO int run_list(ferry_op *op, struct call *c, ferry_stream *st, fer
     }
     r = ferry_call_finish(op, c->desc, st, NULL, e);
     if (r == 0) {
-        r = decode_items(c->desc, &b, &c->items);
+        r = ferry_codec_items(c->desc->xdr_item, b.data, b.len, c->desc->item_size,
+                              &c->items.val, &c->items.len);
         if (r == -FERRY_EPROTO)
             r = broken_reply(op, c->desc->name, e);
     }

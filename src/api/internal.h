@@ -10,6 +10,7 @@
 #define FERRY_API_INTERNAL_H
 
 #include "async/scope.h"
+#include "async/sync.h"
 #include "async/thread.h"
 #include "base/error.h"
 #include "launch/machine.h"

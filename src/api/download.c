@@ -1,0 +1,214 @@
+/* Download: stream -> sink, in the op's task.
+ *
+ *      appliance --reader task--> stream queue --piece--> sink (pool writes)
+ *                                 a piece's credit goes back when it is written
+ */
+#include "api/call.h"
+#include "api/meter.h"
+#include "api/sink.h"
+#include "base/auto.h"
+
+#include <guestferry/transfer.h>
+
+#include "api_calls.h"
+#include "ferry_xdr.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* Default of ferry_download_opts.max_bytes. */
+#define MEMORY_MAX (1024 * 1024 * 1024)
+
+struct download {
+    char *src;
+    ferry_sink sink;
+    ferry_download_opts opts;
+    ferry_stream *stream;
+    uint64_t received;
+    void *data; /* memory: the result */
+    size_t len;
+};
+
+static void download_free(void *arg)
+{
+    struct download *d = arg;
+    free(d->sink.path); /* the rest of it is closed by the op's task */
+    free(d->data);
+    free(d->src);
+    free(d);
+}
+
+/* ---- on the loop ------------------------------------------------------------------- */
+
+static void read_progress(void *arg, uint64_t *ret_bytes, uint64_t *ret_total)
+{
+    struct download *d = arg;
+    uint64_t done;
+    *ret_bytes = d->received;
+    ferry_stream_progress(d->stream, &done, ret_total);
+}
+
+static FERRY_CO int receive_all(struct download *d, ferry_error *e)
+{
+    for (;;) {
+        ferry_piece p = {0};
+        int r = ferry_stream_read(d->stream, &p);
+        if (r <= 0)
+            return r;
+        r = ferry_sink_write(&d->sink, &p, e);
+        d->received += p.hole ? p.hole : p.data.len;
+        ferry_slice_done(&p.data);
+        if (r < 0)
+            return r;
+    }
+}
+
+static FERRY_CO int transfer(ferry_op *op, struct download *d, ferry_error *e)
+{
+    ferry_meter meter = {.op = op, .read = read_progress, .arg = d};
+    fx_download_ret ret = {0};
+
+    ferry_op_phase(op, "copying");
+    ferry_meter_start(&meter);
+    int r = receive_all(d, e);
+    r = r == 0 ? ferry_call_finish(op, &ferry_desc_download, d->stream, &ret, e)
+               : ferry_call_abort(op, &ferry_desc_download, d->stream, r, e);
+    ferry_meter_stop(&meter);
+    if (r < 0)
+        return r;
+    if (ret.value != d->received)
+        return ferry_fail(e, -FERRY_EPROTO, "download", "%s: %llu bytes sent, %llu arrived",
+                          d->src, (unsigned long long)ret.value,
+                          (unsigned long long)d->received);
+    ferry_op_phase(op, "committing");
+    r = ferry_sink_commit(&d->sink, e);
+    if (r < 0)
+        return r;
+    atomic_store(&op->total, d->received);
+    atomic_store(&op->bytes, d->received);
+    return 0;
+}
+
+static FERRY_CO int call(ferry_op *op, struct download *d, ferry_error *e)
+{
+    FERRY_AUTO(stream) ferry_stream *st = NULL;
+    ferry_buf *body = NULL;
+    fx_download_args args = {
+        .path = d->src, .offset = d->opts.offset, .length = d->opts.length};
+    int r = ferry_call_encode(&ferry_desc_download, &args, &body);
+    if (r < 0)
+        return ferry_fail(e, r, "download", "%s: %s", d->src, ferry_strerror(r));
+    r = ferry_call_open(op, &ferry_desc_download, body, &st, e);
+    if (r < 0)
+        return r;
+    d->stream = st;
+    return transfer(op, d, e);
+}
+
+static FERRY_CO int run_download(ferry_op *op, ferry_error *e)
+{
+    struct download *d = op->body;
+    int r = ferry_vm_check_up(op->vm, "download", e);
+    if (r < 0)
+        return r;
+    ferry_op_phase(op, "opening");
+    r = ferry_sink_open(&d->sink, e);
+    if (r == 0)
+        r = call(op, d, e);
+    if (r == 0 && d->sink.kind == FERRY_SINK_MEMORY) {
+        d->len = (size_t)d->sink.offset;
+        d->data = ferry_take(&d->sink.memory);
+    }
+    ferry_sink_done(&d->sink);
+    return r;
+}
+
+/* ---- starting ---------------------------------------------------------------------- */
+
+static int check(ferry_vm *vm, const char *src, ferry_op **ret_op, ferry_error *e)
+{
+    if (!vm || !src || !ret_op)
+        return ferry_fail(e, -FERRY_EINVAL, "download", "%s is NULL",
+                          !vm ? "vm" : !src ? "src" : "ret_op");
+    if (src[0] != '/')
+        return ferry_fail(e, -FERRY_EINVAL, "download",
+                          "%s: a path in the image starts with '/'", src);
+    return 0;
+}
+
+static int start(ferry_vm *vm, const char *src, const ferry_sink *sink,
+                 const ferry_download_opts *opts, ferry_op **ret_op, ferry_error *e)
+{
+    int r = check(vm, src, ret_op, e);
+    if (r < 0) {
+        free(sink->path);
+        return r;
+    }
+    struct download *d = calloc(1, sizeof *d);
+    if (!d) {
+        free(sink->path);
+        return ferry_fail(e, -FERRY_ENOMEM, "download", "out of memory");
+    }
+    d->sink = *sink;
+    d->src = strdup(src);
+    if (opts)
+        memcpy(&d->opts, opts, opts->size < sizeof d->opts ? opts->size : sizeof d->opts);
+    d->sink.mode = d->opts.mode;
+    d->sink.durable = d->opts.durable != 0;
+    d->sink.max_bytes = d->opts.max_bytes ? d->opts.max_bytes : MEMORY_MAX;
+    if (!d->src) {
+        download_free(d);
+        return ferry_fail(e, -FERRY_ENOMEM, "download", "out of memory");
+    }
+    ferry_op *op = NULL;
+    r = ferry_op_new(vm, "download", run_download, d, download_free, &op, e);
+    return r < 0 ? r : ferry_op_submit(op, ret_op, e);
+}
+
+int ferry_download_start(ferry_vm *vm, const char *src, const char *dst,
+                         const ferry_download_opts *opts, ferry_op **ret_op,
+                         ferry_error *reterr)
+{
+    if (!dst)
+        return ferry_fail(reterr, -FERRY_EINVAL, "download", "dst is NULL");
+    ferry_sink s = {.path = strdup(dst), .fd = -1};
+    if (!s.path)
+        return ferry_fail(reterr, -FERRY_ENOMEM, "download", "out of memory");
+    return start(vm, src, &s, opts, ret_op, reterr);
+}
+
+int ferry_download_fd_start(ferry_vm *vm, const char *src, int fd,
+                            const ferry_download_opts *opts, ferry_op **ret_op,
+                            ferry_error *reterr)
+{
+    if (fd < 0)
+        return ferry_fail(reterr, -FERRY_EINVAL, "download", "fd is %d", fd);
+    ferry_sink s = {.fd = fd};
+    return start(vm, src, &s, opts, ret_op, reterr);
+}
+
+int ferry_download_mem_start(ferry_vm *vm, const char *src, const ferry_download_opts *opts,
+                             ferry_op **ret_op, ferry_error *reterr)
+{
+    ferry_sink s = {.fd = -1};
+    return start(vm, src, &s, opts, ret_op, reterr);
+}
+
+int ferry_download_mem_result(ferry_op *op, void **ret_data, size_t *ret_len,
+                              ferry_error *reterr)
+{
+    if (op->run != run_download)
+        return ferry_fail(reterr, -FERRY_EINVAL, "download", "the op is of another call: %s",
+                          op->name);
+    int r = ferry_op_error(op, reterr);
+    if (r < 0)
+        return r;
+    struct download *d = op->body;
+    if (!d->data)
+        return ferry_fail(reterr, -FERRY_EINVAL, "download",
+                          "the op does not download to memory, or its result was taken");
+    *ret_data = ferry_take(&d->data);
+    *ret_len = d->len;
+    return 0;
+}

@@ -1,0 +1,200 @@
+/* Destinations of downloads: see sink.h. What touches names is sink_path.c. */
+#include "api/sink.h"
+
+#include "api/sink_path.h"
+#include "async/pipe.h"
+#include "async/scope.h"
+#include "base/auto.h"
+#include "base/error.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* Zeroes written at once where a hole cannot be one. */
+#define ZEROES (256 * 1024)
+#define IN_SEQUENCE UINT64_MAX
+
+static const char *name_of(const ferry_sink *s)
+{
+    return s->path ? s->path : "the destination";
+}
+
+static int failed(const ferry_sink *s, int r, ferry_error *e)
+{
+    if (r == -FERRY_ECANCELED || r == -FERRY_ETIMEDOUT)
+        return r;
+    if (r == -ENXIO)
+        r = -FERRY_EPIPE; /* a FIFO that nobody reads any more */
+    return ferry_fail(e, r, "download", "%s: %s", name_of(s), ferry_strerror(r));
+}
+
+void ferry_sink_done(ferry_sink *s)
+{
+    if (s->temporary)
+        unlink(s->temporary);
+    ferry_file_unref(s->file);
+    ferry_link_close(s->link);
+    free(s->path);
+    free(s->target);
+    free(s->temporary);
+    free(s->memory);
+    *s = (ferry_sink){.fd = -1};
+}
+
+/* ---- opening ----------------------------------------------------------------------- */
+
+static int settle_fd(ferry_sink *s, ferry_file *own, const struct stat *st, uint64_t at)
+{
+    if (S_ISREG(st->st_mode) || S_ISBLK(st->st_mode)) {
+        s->kind = FERRY_SINK_FILE;
+        s->offset = at;
+        s->file = ferry_file_ref(own);
+        return 0;
+    }
+    s->kind = FERRY_SINK_STREAM;
+    int r = ferry_pipe_borrow(ferry_self_loop(), own->fd, FERRY_PIPE_WRITE, &s->link);
+    if (r != -EPERM)
+        return r;
+    s->kind = FERRY_SINK_SEQUENCE;
+    s->file = ferry_file_ref(own);
+    return 0;
+}
+
+static FERRY_CO int open_fd(ferry_sink *s)
+{
+    struct stat st;
+    if (fstat(s->fd, &st) < 0)
+        return -errno;
+    off_t at = lseek(s->fd, 0, SEEK_CUR);
+    int fd = fcntl(s->fd, F_DUPFD_CLOEXEC, 0);
+    if (fd < 0)
+        return -errno;
+    FERRY_AUTO(file) ferry_file *own = NULL;
+    int r = ferry_file_new(fd, &own);
+    return r < 0 ? r : settle_fd(s, own, &st, at < 0 ? 0 : (uint64_t)at);
+}
+
+static FERRY_CO int open_path(ferry_sink *s, ferry_error *e)
+{
+    ferry_sink_place place = {0};
+    int r = ferry_sink_prepare(s->path, s->mode, &place);
+    if (r < 0)
+        return failed(s, r, e);
+    s->target = place.target;
+    s->temporary = place.temporary;
+    if (!place.special) {
+        s->kind = FERRY_SINK_TEMPORARY;
+        s->file = place.file;
+        return 0;
+    }
+    r = settle_fd(s, place.file, &place.st, 0);
+    ferry_file_unref(place.file);
+    return r < 0 ? failed(s, r, e) : 0;
+}
+
+int ferry_sink_open(ferry_sink *s, ferry_error *e)
+{
+    if (s->path)
+        return open_path(s, e);
+    if (s->fd >= 0) {
+        int r = open_fd(s);
+        return r < 0 ? failed(s, r, e) : 0;
+    }
+    s->kind = FERRY_SINK_MEMORY;
+    return 0;
+}
+
+/* ---- writing ----------------------------------------------------------------------- */
+
+static int to_memory(ferry_sink *s, const ferry_piece *p, ferry_error *e)
+{
+    uint64_t n = p->hole ? p->hole : p->data.len;
+    if (n > s->max_bytes - s->offset)
+        return ferry_fail(e, -FERRY_EFBIG, "download",
+                          "the file is larger than %llu bytes, the limit for memory",
+                          (unsigned long long)s->max_bytes);
+    if (s->offset + n + 1 > s->capacity) {
+        size_t capacity = (size_t)(s->offset + n + 1) + s->capacity / 2;
+        uint8_t *memory = realloc(s->memory, capacity);
+        if (!memory)
+            return failed(s, -ENOMEM, e);
+        s->memory = memory;
+        s->capacity = capacity;
+    }
+    if (p->hole)
+        memset(s->memory + s->offset, 0, (size_t)n);
+    else
+        memcpy(s->memory + s->offset, p->data.data, (size_t)n);
+    s->offset += n;
+    s->memory[s->offset] = 0;
+    return 0;
+}
+
+static FERRY_CO int write_bytes(ferry_sink *s, const ferry_slice *b)
+{
+    if (s->kind == FERRY_SINK_STREAM) {
+        struct iovec v = {(void *)(uintptr_t)b->data, b->len};
+        return ferry_link_write(s->link, &v, 1);
+    }
+    return ferry_fs_write(s->file, b,
+                          s->kind == FERRY_SINK_SEQUENCE ? IN_SEQUENCE : s->offset);
+}
+
+static FERRY_CO int write_zeroes(ferry_sink *s, uint64_t n)
+{
+    FERRY_AUTO(buf) ferry_buf *b = NULL;
+    int r = ferry_buf_new(ZEROES, &b);
+    if (r < 0)
+        return r;
+    memset(b->data, 0, ZEROES);
+    while (n > 0 && r == 0) {
+        ferry_slice z = {b, b->data, n < ZEROES ? (size_t)n : ZEROES};
+        r = write_bytes(s, &z);
+        s->offset += z.len;
+        n -= z.len;
+    }
+    return r;
+}
+
+int ferry_sink_write(ferry_sink *s, const ferry_piece *p, ferry_error *e)
+{
+    int r;
+    if (s->kind == FERRY_SINK_MEMORY)
+        return to_memory(s, p, e);
+    if (!p->hole) {
+        r = write_bytes(s, &p->data);
+        s->offset += p->data.len;
+    } else if (s->kind == FERRY_SINK_TEMPORARY) {
+        if (p->hole > INT64_MAX - s->offset)
+            return failed(s, -FERRY_EFBIG, e);
+        s->offset += p->hole; /* a fresh file: commit sets its size */
+        r = 0;
+    } else if (s->kind == FERRY_SINK_FILE &&
+               ferry_sink_punch(s->file, s->offset, p->hole) == 0) {
+        s->offset += p->hole;
+        r = 0;
+    } else {
+        r = write_zeroes(s, p->hole);
+    }
+    return r < 0 ? failed(s, r, e) : 0;
+}
+
+/* ---- the end ----------------------------------------------------------------------- */
+
+int ferry_sink_commit(ferry_sink *s, ferry_error *e)
+{
+    ferry_scope shield;
+    int r = 0;
+
+    ferry_scope_open(&shield, FERRY_SCOPE_SHIELD);
+    if (s->kind == FERRY_SINK_TEMPORARY)
+        r = ferry_sink_install(s);
+    else if (s->kind == FERRY_SINK_FILE)
+        r = ferry_sink_end_file(s);
+    else if (s->kind == FERRY_SINK_MEMORY && !s->memory)
+        r = (s->memory = calloc(1, 1)) ? 0 : -ENOMEM;
+    ferry_scope_join(&shield);
+    return r < 0 ? failed(s, r, e) : 0;
+}

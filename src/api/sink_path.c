@@ -1,0 +1,350 @@
+/* Temporaries and their installation: see sink_path.h. Everything named run_ is on a pool
+ * thread and sees its job only. */
+#include "api/sink_path.h"
+
+#include "base/auto.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <libgen.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/random.h>
+#include <sys/xattr.h>
+
+/* A name's random part; a collision (EEXIST) is tried again with another. */
+#define TRIES 16
+
+struct place_job {
+    ferry_job job;
+    char *path; /* in prepare: what the user said; in install: unused */
+    uint32_t mode;
+    ferry_sink_place place;
+    /* install */
+    uint64_t size;
+    bool durable;
+    bool existed;
+    int result;
+};
+
+/* ---- names ------------------------------------------------------------------------- */
+
+/* "/dir/.name.ferry-1a2b3c4d": hidden, beside the target, says whose it is. */
+static char *temporary_name(const char *target)
+{
+    uint32_t random = 0;
+    const char *slash = strrchr(target, '/');
+    int dir = slash ? (int)(slash - target) : 0;
+    char *name = NULL;
+
+    if (getrandom(&random, sizeof random, 0) < 0)
+        return NULL;
+    if (asprintf(&name, "%.*s/.%.200s.ferry-%08x", dir, target, slash ? slash + 1 : target,
+                 random) < 0)
+        return NULL;
+    return name;
+}
+
+/* The file the path means: an existing one through its links, else a new name in a directory that
+ * exists. */
+static int resolve(const char *path, char **ret)
+{
+    char *full = realpath(path, NULL);
+    if (full) {
+        *ret = full;
+        return 0;
+    }
+    if (errno != ENOENT)
+        return -errno;
+    FERRY_AUTO(mem) char *copy = strdup(path), *copy2 = strdup(path);
+    int r = copy && copy2 ? 0 : -ENOMEM;
+    if (r == 0) {
+        const char *base = basename(copy2);
+        FERRY_AUTO(mem) char *dir = realpath(dirname(copy), NULL);
+        size_t n = strlen(path);
+        if (!dir)
+            r = -errno;
+        else if (n == 0 || path[n - 1] == '/')
+            r = n ? -EISDIR : -ENOENT;
+        else if (asprintf(ret, "%s/%s", strcmp(dir, "/") ? dir : "", base) < 0)
+            r = -ENOMEM;
+    }
+    return r;
+}
+
+/* ---- preparing --------------------------------------------------------------------- */
+
+static int open_special(struct place_job *j)
+{
+    /* A FIFO is opened for both: for writing alone that would fail until a reader comes. */
+    int flags = S_ISFIFO(j->place.st.st_mode) ? O_RDWR : O_WRONLY;
+    int fd = open(j->place.target, flags | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
+    if (fd < 0)
+        return -errno;
+    j->place.special = true;
+    return ferry_file_new(fd, &j->place.file);
+}
+
+static int open_named(const char *target, mode_t mode, char **ret_name)
+{
+    for (int i = 0; i < TRIES; i++) {
+        char *name = temporary_name(target);
+        if (!name)
+            return -ENOMEM;
+        int fd = open(name, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, mode);
+        if (fd >= 0) {
+            *ret_name = name;
+            return fd;
+        }
+        int r = -errno;
+        free(name);
+        if (r != -EEXIST)
+            return r;
+    }
+    return -EEXIST;
+}
+
+static int open_temporary(struct place_job *j)
+{
+    FERRY_AUTO(mem) char *copy = strdup(j->place.target);
+    if (!copy)
+        return -ENOMEM;
+    int fd = open(dirname(copy), O_TMPFILE | O_WRONLY | O_CLOEXEC, 0666);
+    if (fd < 0 && (errno == EOPNOTSUPP || errno == EISDIR || errno == EINVAL ||
+                   errno == ENOENT))
+        fd = open_named(j->place.target, 0666, &j->place.temporary);
+    else if (fd < 0)
+        fd = -errno;
+    if (fd < 0)
+        return fd;
+    if (j->mode && fchmod(fd, j->mode & 07777) < 0) {
+        int r = -errno;
+        close(fd);
+        return r;
+    }
+    return ferry_file_new(fd, &j->place.file);
+}
+
+static void run_prepare(ferry_job *job)
+{
+    struct place_job *j = ferry_container(job, struct place_job, job);
+    j->result = resolve(j->path, &j->place.target);
+    if (j->result < 0)
+        return;
+    if (stat(j->place.target, &j->place.st) < 0)
+        j->result = errno == ENOENT ? open_temporary(j) : -errno;
+    else if (S_ISDIR(j->place.st.st_mode))
+        j->result = -EISDIR;
+    else if (!S_ISREG(j->place.st.st_mode))
+        j->result = open_special(j);
+    else if (faccessat(AT_FDCWD, j->place.target, W_OK, AT_EACCESS) < 0)
+        j->result = -errno;
+    else
+        j->result = open_temporary(j);
+}
+
+static void free_place(ferry_job *job)
+{
+    struct place_job *j = ferry_container(job, struct place_job, job);
+    if (j->place.temporary)
+        unlink(j->place.temporary);
+    ferry_file_unref(j->place.file);
+    free(j->place.target);
+    free(j->place.temporary);
+    free(j->path);
+    free(j);
+}
+
+int ferry_sink_prepare(const char *path, uint32_t mode, ferry_sink_place *ret)
+{
+    struct place_job *j = calloc(1, sizeof *j);
+    if (!j)
+        return -ENOMEM;
+    ferry_job_init(&j->job, run_prepare, free_place);
+    j->mode = mode;
+    j->path = strdup(path);
+    int r = j->path ? ferry_work(&j->job) : -ENOMEM;
+    if (r == 0)
+        r = j->result;
+    if (r == 0) {
+        *ret = j->place;
+        j->place = (ferry_sink_place){0};
+    }
+    ferry_job_unref(&j->job);
+    return r;
+}
+
+/* ---- installing -------------------------------------------------------------------- */
+
+/* As far as the file system and our rights allow: what replaces a file should look like it. */
+static void copy_attributes(int from, int to)
+{
+    char names[4096], value[4096];
+    ssize_t len = flistxattr(from, names, sizeof names);
+    for (ssize_t i = 0; i < len; i += (ssize_t)strlen(names + i) + 1) {
+        ssize_t n = fgetxattr(from, names + i, value, sizeof value);
+        if (n >= 0)
+            (void)fsetxattr(to, names + i, value, (size_t)n, 0);
+    }
+}
+
+static void take_after(const char *target, int fd)
+{
+    struct stat st;
+    FERRY_AUTO(fd) int old = open(target, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
+    if (old < 0 ? stat(target, &st) < 0 : fstat(old, &st) < 0)
+        return; /* a new file */
+    if (fchown(fd, st.st_uid, st.st_gid) < 0 && fchown(fd, (uid_t)-1, st.st_gid) < 0) {
+        /* not ours to give away: it stays the caller's */
+    }
+    (void)fchmod(fd, st.st_mode & 07777);
+    if (old >= 0)
+        copy_attributes(old, fd);
+}
+
+/* Gives the unnamed file a name beside the target: linkat cannot replace, rename can. */
+static int give_name(struct place_job *j)
+{
+    char self[32];
+    snprintf(self, sizeof self, "/proc/self/fd/%d", j->place.file->fd);
+    for (int i = 0; i < TRIES; i++) {
+        char *name = temporary_name(j->place.target);
+        if (!name)
+            return -ENOMEM;
+        if (linkat(AT_FDCWD, self, AT_FDCWD, name, AT_SYMLINK_FOLLOW) == 0) {
+            j->place.temporary = name;
+            return 0;
+        }
+        int r = -errno;
+        free(name);
+        if (r != -EEXIST)
+            return r;
+    }
+    return -EEXIST;
+}
+
+static int sync_directory(const char *target)
+{
+    FERRY_AUTO(mem) char *copy = strdup(target);
+    if (!copy)
+        return -ENOMEM;
+    FERRY_AUTO(fd) int fd = open(dirname(copy), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    return fd < 0 || fsync(fd) < 0 ? -errno : 0;
+}
+
+static int install(struct place_job *j)
+{
+    int fd = j->place.file->fd;
+    if (ftruncate(fd, (off_t)j->size) < 0)
+        return -errno;
+    take_after(j->place.target, fd);
+    if (j->durable && fsync(fd) < 0)
+        return -errno;
+    int r = j->place.temporary ? 0 : give_name(j);
+    if (r < 0)
+        return r;
+    if (rename(j->place.temporary, j->place.target) < 0)
+        return -errno;
+    free(j->place.temporary);
+    j->place.temporary = NULL;
+    return j->durable ? sync_directory(j->place.target) : 0;
+}
+
+static void run_install(ferry_job *job)
+{
+    struct place_job *j = ferry_container(job, struct place_job, job);
+    j->result = install(j);
+}
+
+int ferry_sink_install(ferry_sink *s)
+{
+    struct place_job *j = calloc(1, sizeof *j);
+    if (!j)
+        return -ENOMEM;
+    ferry_job_init(&j->job, run_install, free_place);
+    j->place = (ferry_sink_place){.target = ferry_take(&s->target),
+                                  .temporary = ferry_take(&s->temporary),
+                                  .file = ferry_file_ref(s->file)};
+    j->size = s->offset;
+    j->durable = s->durable;
+    int r = ferry_work(&j->job);
+    if (r == 0)
+        r = j->result;
+    ferry_job_unref(&j->job);
+    return r;
+}
+
+/* ---- a file of the caller's -------------------------------------------------------- */
+
+struct file_job {
+    ferry_job job;
+    ferry_file *file;
+    uint64_t offset, len;
+    bool durable;
+    int result;
+};
+
+static void free_file(ferry_job *job)
+{
+    struct file_job *j = ferry_container(job, struct file_job, job);
+    ferry_file_unref(j->file);
+    free(j);
+}
+
+static FERRY_CO int work_on(ferry_file *f, uint64_t offset, uint64_t len, bool durable,
+                            void (*run)(ferry_job *))
+{
+    struct file_job *j = calloc(1, sizeof *j);
+    if (!j)
+        return -ENOMEM;
+    ferry_job_init(&j->job, run, free_file);
+    j->file = ferry_file_ref(f);
+    j->offset = offset;
+    j->len = len;
+    j->durable = durable;
+    int r = ferry_work(&j->job);
+    if (r == 0)
+        r = j->result;
+    ferry_job_unref(&j->job);
+    return r;
+}
+
+static void run_punch(ferry_job *job)
+{
+    struct file_job *j = ferry_container(job, struct file_job, job);
+    struct stat st;
+    if (fstat(j->file->fd, &st) < 0)
+        j->result = -errno;
+    else if (S_ISREG(st.st_mode) && (uint64_t)st.st_size <= j->offset)
+        j->result = 0; /* nothing there yet: the end sets the size */
+    else if (fallocate(j->file->fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE,
+                       (off_t)j->offset, (off_t)j->len) < 0)
+        j->result = -errno;
+}
+
+int ferry_sink_punch(ferry_file *f, uint64_t offset, uint64_t len)
+{
+    return work_on(f, offset, len, false, run_punch);
+}
+
+static void run_end(ferry_job *job)
+{
+    struct file_job *j = ferry_container(job, struct file_job, job);
+    struct stat st;
+    int fd = j->file->fd;
+    if (fstat(fd, &st) < 0)
+        j->result = -errno;
+    else if (S_ISREG(st.st_mode) && (uint64_t)st.st_size < j->offset &&
+             ftruncate(fd, (off_t)j->offset) < 0)
+        j->result = -errno;
+    else if (lseek(fd, (off_t)j->offset, SEEK_SET) < 0)
+        j->result = -errno;
+    else if (j->durable && fsync(fd) < 0)
+        j->result = -errno;
+}
+
+int ferry_sink_end_file(ferry_sink *s)
+{
+    return work_on(s->file, s->offset, 0, s->durable, run_end);
+}

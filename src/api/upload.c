@@ -1,0 +1,201 @@
+/* Upload: source -> stream, in the op's task. Its way through the house is in HACKING.md.
+ *
+ *      source (pool reads) --piece--> stream queue --writer task--> appliance
+ *                                     credit bounds what is between
+ */
+#include "api/call.h"
+#include "api/meter.h"
+#include "api/source.h"
+#include "base/auto.h"
+
+#include <guestferry/transfer.h>
+
+#include "api_calls.h"
+#include "ferry_xdr.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+struct upload {
+    ferry_source source;
+    char *dst;
+    ferry_upload_opts opts;
+    ferry_stream *stream;
+};
+
+static void upload_free(void *arg)
+{
+    struct upload *u = arg;
+    free(u->source.path); /* the rest of it is closed by the op's task */
+    free(u->dst);
+    free(u);
+}
+
+/* ---- on the loop ------------------------------------------------------------------- */
+
+static void read_progress(void *arg, uint64_t *ret_bytes, uint64_t *ret_total)
+{
+    struct upload *u = arg;
+    *ret_bytes = ferry_stream_acked(u->stream);
+    *ret_total = u->source.length ? u->source.length : u->opts.total;
+}
+
+static FERRY_CO int send_all(struct upload *u, uint64_t *ret_sent, ferry_error *e)
+{
+    for (;;) {
+        ferry_piece p = {0};
+        int r = ferry_source_next(&u->source, &p, e);
+        if (r < 0)
+            return r;
+        if (r == 0) {
+            ferry_stream_finish(u->stream);
+            return 0;
+        }
+        *ret_sent += p.hole ? p.hole : p.data.len;
+        r = p.hole ? ferry_stream_write_hole(u->stream, p.hole)
+                   : ferry_stream_write(u->stream, p.data); /* owns the data, even on error */
+        if (r < 0)
+            return r;
+    }
+}
+
+static FERRY_CO int transfer(ferry_op *op, struct upload *u, ferry_error *e)
+{
+    ferry_meter meter = {.op = op, .read = read_progress, .arg = u};
+    fx_upload_ret ret = {0};
+    uint64_t sent = 0;
+
+    ferry_op_phase(op, "copying");
+    ferry_meter_start(&meter);
+    int r = send_all(u, &sent, e);
+    if (r == 0) {
+        ferry_op_phase(op, "committing");
+        r = ferry_call_finish(op, &ferry_desc_upload, u->stream, &ret, e);
+    } else {
+        r = ferry_call_abort(op, &ferry_desc_upload, u->stream, r, e);
+    }
+    ferry_meter_stop(&meter);
+    if (r < 0)
+        return r;
+    if (ret.value != sent)
+        return ferry_fail(e, -FERRY_EIO, "upload", "%s: %llu bytes sent, %llu written",
+                          u->dst, (unsigned long long)sent, (unsigned long long)ret.value);
+    atomic_store(&op->total, sent);
+    atomic_store(&op->bytes, sent);
+    return 0;
+}
+
+static FERRY_CO int call(ferry_op *op, struct upload *u, ferry_error *e)
+{
+    FERRY_AUTO(stream) ferry_stream *st = NULL;
+    ferry_buf *body = NULL;
+    fx_upload_args args = {
+        .path = u->dst,
+        .mode = u->opts.mode,
+        .uid = u->opts.uid,
+        .gid = u->opts.gid,
+        .in_place = u->opts.in_place || u->opts.offset,
+        .durable = u->opts.durable != 0,
+        .offset = u->opts.offset,
+        .total = u->source.length ? u->source.length : u->opts.total,
+    };
+    int r = ferry_call_encode(&ferry_desc_upload, &args, &body);
+    if (r < 0)
+        return ferry_fail(e, r, "upload", "%s: %s", u->dst, ferry_strerror(r));
+    r = ferry_call_open(op, &ferry_desc_upload, body, &st, e);
+    if (r < 0)
+        return r;
+    u->stream = st;
+    return transfer(op, u, e);
+}
+
+static FERRY_CO int run_upload(ferry_op *op, ferry_error *e)
+{
+    struct upload *u = op->body;
+    int r = ferry_vm_check_up(op->vm, "upload", e);
+    if (r < 0)
+        return r;
+    ferry_op_phase(op, "opening");
+    r = ferry_source_open(&u->source, e);
+    if (r == 0) {
+        atomic_store(&op->total, u->source.length ? u->source.length : u->opts.total);
+        r = call(op, u, e);
+    }
+    ferry_source_done(&u->source);
+    return r;
+}
+
+/* ---- starting ---------------------------------------------------------------------- */
+
+static int check(ferry_vm *vm, const char *dst, ferry_op **ret_op, ferry_error *e)
+{
+    if (!vm || !dst || !ret_op)
+        return ferry_fail(e, -FERRY_EINVAL, "upload", "%s is NULL",
+                          !vm ? "vm" : !dst ? "dst" : "ret_op");
+    if (dst[0] != '/')
+        return ferry_fail(e, -FERRY_EINVAL, "upload",
+                          "%s: a path in the image starts with '/'", dst);
+    return 0;
+}
+
+static int start(ferry_vm *vm, const ferry_source *source, const char *dst,
+                 const ferry_upload_opts *opts, ferry_op **ret_op, ferry_error *e)
+{
+    int r = check(vm, dst, ret_op, e);
+    if (r < 0) {
+        free(source->path);
+        return r;
+    }
+    struct upload *u = calloc(1, sizeof *u);
+    if (!u) {
+        free(source->path);
+        return ferry_fail(e, -FERRY_ENOMEM, "upload", "out of memory");
+    }
+    u->source = *source;
+    u->dst = strdup(dst);
+    if (opts)
+        memcpy(&u->opts, opts, opts->size < sizeof u->opts ? opts->size : sizeof u->opts);
+    if (!u->dst) {
+        upload_free(u);
+        return ferry_fail(e, -FERRY_ENOMEM, "upload", "out of memory");
+    }
+    ferry_op *op = NULL;
+    r = ferry_op_new(vm, "upload", run_upload, u, upload_free, &op, e);
+    return r < 0 ? r : ferry_op_submit(op, ret_op, e);
+}
+
+int ferry_upload_start(ferry_vm *vm, const char *src, const char *dst,
+                       const ferry_upload_opts *opts, ferry_op **ret_op,
+                       ferry_error *reterr)
+{
+    if (!src)
+        return ferry_fail(reterr, -FERRY_EINVAL, "upload", "src is NULL");
+    ferry_source s = {.path = strdup(src), .fd = -1};
+    if (!s.path)
+        return ferry_fail(reterr, -FERRY_ENOMEM, "upload", "out of memory");
+    return start(vm, &s, dst, opts, ret_op, reterr);
+}
+
+int ferry_upload_fd_start(ferry_vm *vm, int fd, const char *dst,
+                          const ferry_upload_opts *opts, ferry_op **ret_op,
+                          ferry_error *reterr)
+{
+    if (fd < 0)
+        return ferry_fail(reterr, -FERRY_EINVAL, "upload", "fd is %d", fd);
+    ferry_source s = {.fd = fd};
+    return start(vm, &s, dst, opts, ret_op, reterr);
+}
+
+int ferry_upload_mem_start(ferry_vm *vm, const void *data, size_t len, const char *dst,
+                           const ferry_upload_opts *opts, ferry_op **ret_op,
+                           ferry_error *reterr)
+{
+    if (!data && len)
+        return ferry_fail(reterr, -FERRY_EINVAL, "upload", "data is NULL");
+    ferry_source s = {.fd = -1,
+                      .memory = data ? data : (const uint8_t *)"",
+                      .end = len,
+                      .length = len};
+    return start(vm, &s, dst, opts, ret_op, reterr);
+}
