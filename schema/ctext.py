@@ -44,7 +44,8 @@ def output(result):
     """The parameter that a result is written to."""
     name = f"*ret_{result.name}"
     if result.is_list:
-        return f"ferry_{result.struct.name}_list {name}" if result.struct else f"char **{name}"
+        item = result.struct
+        return f"ferry_{item.name}_list {name}" if item else f"char **{name}"
     if result.struct:
         return f"ferry_{result.struct.name} {name}"
     return f"char *{name}" if result.value.is_text else PUBLIC[result.value.type] + name
@@ -95,6 +96,12 @@ def call_text(head, items, tail=";", indent=4):
     """A call in a function's body."""
     pad = " " * indent
     return fill(pad + head, items, tail)
+
+
+def ruler(title, tail=" */"):
+    """`/* ---- title ------ */`, as wide as the page."""
+    head = f"/* ---- {title} "
+    return head + "-" * (COLUMNS - len(head) - len(tail)) + tail
 
 
 def paragraph(text, indent=" * ", first=None):
@@ -158,7 +165,7 @@ def wire_option(value):
 
 
 def start_names(call):
-    return ", ".join(["vm", *input_names(call), "&op", "reterr"])
+    return ["vm", *input_names(call), "&op", "reterr"]
 
 
 def daemon_params(call):
@@ -201,7 +208,8 @@ def signature(call):
 
 
 def result_type(result):
-    name = f"[{result.struct.name}](#{result.struct.name})" if result.struct else result.value.type
+    struct = result.struct
+    name = f"[{struct.name}](#{struct.name})" if struct else result.value.type
     return f"list of {name}" if result.is_list else name
 
 

@@ -14,7 +14,8 @@
     symbols.txt           public names, one a line
     schema.json           all of it, for bindings and the shell
 
-The grammar of the schema is in model.py, C's in ctext.py, the texts are in templates/.
+The grammar of the schema is in loader.py, what it means in model.py, C's spelling in
+ctext.py, the texts are in templates/.
 A file whose content has not changed is left untouched, so that nothing is compiled again.
 """
 
@@ -25,6 +26,7 @@ from dataclasses import asdict, replace
 from pathlib import Path
 
 import ctext
+import loader
 import model
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
@@ -32,10 +34,9 @@ HERE = Path(__file__).resolve().parent
 ROOT = HERE.parent
 
 RENDERED = [
-    "ferry_xdr.x", "ferry_xdr_types.h", "guestferry/calls.h", "api_calls.h", "api_calls.c",
-    "daemon_calls.h", "daemon_dispatch.c", "api_hash.h", "calls.md",
+    "ferry_xdr.x", "ferry_xdr_types.h", "guestferry/calls.h", "api_calls.h",
+    "api_calls.c", "daemon_calls.h", "daemon_dispatch.c", "api_hash.h", "calls.md",
 ]  # fmt: skip
-OUTPUTS = [*RENDERED, "symbols.txt", "schema.json"]
 
 
 def environment():
@@ -144,10 +145,10 @@ def main():
     parser.add_argument("--version", default="0.0.0", help="of the library")
     args = parser.parse_args()
 
-    codes = model.read_codes(ROOT / "include/guestferry/error.h")
+    codes = loader.read_codes(ROOT / "include/guestferry/error.h")
     try:
-        schema = model.load(args.schema, codes)
-    except model.SchemaError as err:
+        schema = loader.load(args.schema, codes)
+    except loader.SchemaError as err:
         print(err, file=sys.stderr)
         return 1
     write(args.output, render(schema, args.version))

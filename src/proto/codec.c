@@ -65,7 +65,8 @@ static bool get(xdrproc_t xdr, const uint8_t **data, size_t *len, void *ret, siz
     return true;
 }
 
-int ferry_codec_decode(xdrproc_t xdr, const void *data, size_t len, size_t size, void *ret)
+int ferry_codec_decode(xdrproc_t xdr, const void *data, size_t len, size_t size,
+                       void *ret)
 {
     const uint8_t *p = data;
     if (!get(xdr, &p, &len, ret, size))
@@ -78,7 +79,10 @@ int ferry_codec_decode(xdrproc_t xdr, const void *data, size_t len, size_t size,
     return 0;
 }
 
-/* ---- replies ------------------------------------------------------------------------ */
+/* No errno and no code of ours is larger. */
+#define CODE_MAX 4095
+
+/* ---- replies --------------------------------------------------------------------- */
 
 /* Copies a text of the daemon's; a terminal may show it, so it must not steer one. */
 static void copy_text(char *to, size_t room, const char *from)
@@ -91,7 +95,7 @@ static void copy_text(char *to, size_t room, const char *from)
 
 static int take_status(const fx_status *status, ferry_error *e)
 {
-    if (status->code > 0)
+    if (status->code > 0 || status->code < -CODE_MAX)
         return ferry_fail(e, -FERRY_EPROTO, "reply", "the daemon sent the status %d",
                           status->code);
     if (status->code < 0 && e) {
@@ -105,8 +109,8 @@ static int take_status(const fx_status *status, ferry_error *e)
     return status->code;
 }
 
-int ferry_codec_reply(const void *data, size_t len, xdrproc_t xdr, size_t size, void *ret,
-                      ferry_error *e)
+int ferry_codec_reply(const void *data, size_t len, xdrproc_t xdr, size_t size,
+                      void *ret, ferry_error *e)
 {
     const uint8_t *p = data;
     fx_status status;
@@ -126,7 +130,7 @@ int ferry_codec_reply(const void *data, size_t len, xdrproc_t xdr, size_t size, 
     return 0;
 }
 
-/* ---- lists -------------------------------------------------------------------------- */
+/* ---- lists ----------------------------------------------------------------------- */
 
 void ferry_codec_items_free(xdrproc_t xdr, void *items, size_t count, size_t size)
 {

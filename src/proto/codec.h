@@ -32,16 +32,17 @@ int ferry_codec_append(ferry_buf *b, xdrproc_t xdr, const void *value);
 /* All of data[0..len) into `ret`, a struct of `size` bytes (its old content is lost; free
  * with xdr_free). -FERRY_EPROTO, and ret is zeroed: too short, too long, over a bound (or
  * out of memory: libtirpc does not say which). */
-int ferry_codec_decode(xdrproc_t xdr, const void *data, size_t len, size_t size, void *ret);
+int ferry_codec_decode(xdrproc_t xdr, const void *data, size_t len, size_t size,
+                       void *ret);
 
 /* A REPLY's payload. 0: it was a success and ret is filled as above (xdr NULL: there is
  * none). Else the daemon's code with e filled (control characters of its text are gone:
  * somebody's terminal will show it), or -FERRY_EPROTO when the payload is not a reply. */
-int ferry_codec_reply(const void *data, size_t len, xdrproc_t xdr, size_t size, void *ret,
-                      ferry_error *e);
+int ferry_codec_reply(const void *data, size_t len, xdrproc_t xdr, size_t size,
+                      void *ret, ferry_error *e);
 
-/* The items that data[0..len) consists of, as an array of structs of `size` bytes: free with
- * ferry_codec_items_free. No items is {NULL, 0}. -FERRY_EPROTO, -ENOMEM. */
+/* The items that data[0..len) consists of, as an array of structs of `size` bytes: free
+ * with ferry_codec_items_free. No items is {NULL, 0}. -FERRY_EPROTO, -ENOMEM. */
 int ferry_codec_items(xdrproc_t xdr, const void *data, size_t len, size_t size,
                       void **ret_items, size_t *ret_count);
 void ferry_codec_items_free(xdrproc_t xdr, void *items, size_t count, size_t size);

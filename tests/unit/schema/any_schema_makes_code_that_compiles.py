@@ -15,15 +15,15 @@ SOURCE = Path(os.environ["FERRY_SOURCE_DIR"])
 BUILD = Path(os.environ["FERRY_BUILD_DIR"])  # for ferry_config.h
 FIXTURE = Path(__file__).with_name("fixture")
 WARNINGS = (
-    "-Wall -Wextra -Wstrict-prototypes -Wmissing-prototypes -Wvla -Wshadow -Wpointer-arith "
-    "-Wwrite-strings -Wno-missing-field-initializers -Werror"
+    "-Wall -Wextra -Wstrict-prototypes -Wmissing-prototypes -Wvla -Wshadow "
+    "-Wpointer-arith -Wwrite-strings -Wno-missing-field-initializers -Werror"
 ).split()
 
 
 def run(*command, cwd=None):
     done = subprocess.run(command, cwd=cwd, capture_output=True, text=True)
     if done.returncode:
-        raise AssertionError(f"{shlex.join(map(str, command))}\n{done.stderr}{done.stdout}")
+        raise AssertionError(f"{shlex.join(map(str, command))}\n{done.stderr}")
     return done.stdout
 
 
@@ -67,13 +67,15 @@ class Fixture(unittest.TestCase):
         header = self.gen / "guestferry/calls.h"
         run("gcc", "-std=c99", "-pedantic", *self.flags, *WARNINGS, "-x", "c", header)
         if shutil.which("g++"):
-            run("g++", "-std=c++11", "-pedantic", *self.flags, "-Wall", "-Wextra", "-Werror",
-                "-x", "c++", header)  # fmt: skip
+            run("g++", "-std=c++11", "-pedantic", *self.flags, "-Wall", "-Wextra",
+                "-Werror", "-x", "c++", header)  # fmt: skip
 
     def test_no_line_is_too_long(self):
-        for name in ["guestferry/calls.h", "api_calls.c", "daemon_calls.h", "daemon_dispatch.c"]:
-            for number, line in enumerate((self.gen / name).read_text().splitlines(), 1):
-                self.assertLessEqual(len(line), 88, f"{name}:{number}: {line}")
+        for path in self.gen.glob("**/*.[ch]"):
+            if path.name.startswith("ferry_xdr"):
+                continue  # rpcgen's
+            for number, line in enumerate(path.read_text().splitlines(), 1):
+                self.assertLessEqual(len(line), 88, f"{path.name}:{number}: {line}")
 
     def test_second_run_touches_nothing(self):
         files = [path for path in self.gen.rglob("*") if path.is_file()]
@@ -94,7 +96,8 @@ class Fixture(unittest.TestCase):
             self.assertEqual(done.returncode, 1)
             self.assertEqual(
                 done.stderr,
-                "every.toml: [call.inside] number: 21 belongs to every.toml: [call.receive]\n",
+                "every.toml: [call.inside] number: 21 belongs to"
+                " every.toml: [call.receive]\n",
             )
             self.assertEqual(list(Path(out).iterdir()), [])
 

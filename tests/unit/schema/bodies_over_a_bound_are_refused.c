@@ -63,7 +63,8 @@ static void too_long_to_decode(void **state)
     assert_int_equal(decode_string(8192), -FERRY_EPROTO);
     assert_int_equal(decode_string(INT32_MAX), -FERRY_EPROTO);
     assert_int_equal(decode_string(UINT32_MAX), -FERRY_EPROTO);
-    assert_int_equal(decode_string(UINT32_MAX - 3), -FERRY_EPROTO); /* wraps when padded */
+    assert_int_equal(decode_string(UINT32_MAX - 3),
+                     -FERRY_EPROTO); /* wraps when padded */
 }
 
 static ferry_buf *sample(void)
@@ -107,9 +108,9 @@ static void something_behind_it(void **state)
     memcpy(body, b->data, b->len);
     fx_filesystem fs;
     for (size_t more = 1; more <= 8; more++)
-        assert_int_equal(
-            ferry_codec_decode(PROC(fx_filesystem), body, b->len + more, sizeof fs, &fs),
-            -FERRY_EPROTO);
+        assert_int_equal(ferry_codec_decode(PROC(fx_filesystem), body, b->len + more,
+                                            sizeof fs, &fs),
+                         -FERRY_EPROTO);
     ferry_buf_unref(b);
 }
 

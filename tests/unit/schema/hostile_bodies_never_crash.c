@@ -1,6 +1,7 @@
-/* Bytes of a hostile daemon, in place of each type of the wire: random ones, and good bodies
- * with bytes changed. Whatever decodes must encode again, to as many bytes; the rest is
- * refused. Crashes, overreads and leaks are for the sanitizers to see (preset asan).
+/* Bytes of a hostile daemon, in place of each type of the wire: random ones, and good
+ * bodies with bytes changed. Whatever decodes must encode again, to no more bytes; the
+ * rest is refused. Crashes, overreads and leaks are for the sanitizers to see (preset
+ * asan).
  *
  * The numbers are the same in every run; FERRY_TEST_SEED gives others. */
 #include "proto/codec.h"
@@ -9,6 +10,7 @@
 
 #include <setjmp.h>
 #include <stdarg.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -41,7 +43,7 @@ static uint32_t next(void)
     return (uint32_t)(seed >> 16);
 }
 
-/* A word that is more often small than not: string lengths are, in bodies that get far. */
+/* A word that is often small: string lengths are, in bodies that get far. */
 static void put_word(uint8_t *p)
 {
     uint32_t w = next();
@@ -130,7 +132,8 @@ static void replies_and_lists(void **state)
                 memset(bytes, 0, 16); /* a status that says success */
 
             ferry_error e = {0};
-            int r = ferry_codec_reply(bytes, len, types[t].xdr, types[t].size, value, &e);
+            int r =
+                ferry_codec_reply(bytes, len, types[t].xdr, types[t].size, value, &e);
             assert_true(r <= 0);
             assert_int_equal(e.code, r);
             if (r == 0)

@@ -73,8 +73,8 @@ static void receive_list(unsigned count)
     char name[1025];
     void *items = NULL;
     size_t n = 0;
-    assert_int_equal(ferry_codec_items(ITEM, sent, nsent, sizeof(fx_dirent), &items, &n),
-                     0);
+    assert_int_equal(
+        ferry_codec_items(ITEM, sent, nsent, sizeof(fx_dirent), &items, &n), 0);
     assert_int_equal(n, count);
     const fx_dirent *entry = items;
     for (unsigned i = 0; i < count; i++) {
@@ -148,8 +148,10 @@ static int forget(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(a_hundred_thousand), cmocka_unit_test(batches_of_every_size),
-        cmocka_unit_test(an_empty_list),      cmocka_unit_test(a_torn_list),
+        cmocka_unit_test(a_hundred_thousand),
+        cmocka_unit_test(batches_of_every_size),
+        cmocka_unit_test(an_empty_list),
+        cmocka_unit_test(a_torn_list),
         cmocka_unit_test(an_item_that_fits_nowhere),
     };
     return cmocka_run_group_tests(tests, NULL, forget);

@@ -1,6 +1,6 @@
-/* The daemon's error reaches the caller whole: code, errno, place and text; except for what
- * could steer the terminal on which somebody will print it, because whoever controls the
- * image may control the daemon. A status that is no error code is no reply. */
+/* The daemon's error reaches the caller whole: code, errno, place and text; except for
+ * what could steer the terminal on which somebody will print it, because whoever controls
+ * the image may control the daemon. A status that is no error code is no reply. */
 #include "proto/codec.h"
 
 #include "ferry_xdr.h"
@@ -17,7 +17,8 @@
 static int receive(int code, int os_errno, const char *where, const char *msg,
                    ferry_error *e)
 {
-    fx_status status = {code, os_errno, (char *)(uintptr_t)where, (char *)(uintptr_t)msg};
+    fx_status status = {code, os_errno, (char *)(uintptr_t)where,
+                        (char *)(uintptr_t)msg};
     ferry_buf *b = NULL;
     assert_int_equal(ferry_codec_encode((xdrproc_t)xdr_fx_status, &status, &b), 0);
     memset(e, 0x55, sizeof *e);
@@ -68,13 +69,16 @@ static void an_errno_is_not_negative(void **state)
     assert_int_equal(e.os_errno, 0);
 }
 
-static void a_positive_status_is_no_reply(void **state)
+static void a_status_that_is_no_code_is_no_reply(void **state)
 {
     (void)state;
     ferry_error e;
     assert_int_equal(receive(1, 0, "x", "y", &e), -FERRY_EPROTO);
     assert_int_equal(e.code, -FERRY_EPROTO);
     assert_non_null(strstr(e.msg, "status 1"));
+    assert_int_equal(receive(INT32_MIN, 0, "x", "y", &e), -FERRY_EPROTO);
+    assert_int_equal(receive(-4096, 0, "x", "y", &e), -FERRY_EPROTO);
+    assert_int_equal(receive(-4095, 0, "x", "y", &e), -4095);
 }
 
 static void success_leaves_the_error_alone(void **state)
@@ -92,7 +96,8 @@ static void nobody_has_to_ask_for_the_error(void **state)
     fx_status status = {-FERRY_EIO, 5, (char[]){"x"}, (char[]){"y"}};
     ferry_buf *b = NULL;
     assert_int_equal(ferry_codec_encode((xdrproc_t)xdr_fx_status, &status, &b), 0);
-    assert_int_equal(ferry_codec_reply(b->data, b->len, NULL, 0, NULL, NULL), -FERRY_EIO);
+    assert_int_equal(ferry_codec_reply(b->data, b->len, NULL, 0, NULL, NULL),
+                     -FERRY_EIO);
     ferry_buf_unref(b);
 }
 
@@ -103,7 +108,7 @@ int main(void)
         cmocka_unit_test(the_longest_texts_fit),
         cmocka_unit_test(control_characters_are_gone),
         cmocka_unit_test(an_errno_is_not_negative),
-        cmocka_unit_test(a_positive_status_is_no_reply),
+        cmocka_unit_test(a_status_that_is_no_code_is_no_reply),
         cmocka_unit_test(success_leaves_the_error_alone),
         cmocka_unit_test(nobody_has_to_ask_for_the_error),
     };
