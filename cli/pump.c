@@ -1,0 +1,63 @@
+/* Ops in flight; see pump.h. */
+#include "pump.h"
+
+static void unlink_task(struct pump *p, struct pump_task *t)
+{
+    if (t->prev)
+        t->prev->next = t->next;
+    else
+        p->tasks = t->next;
+    if (t->next)
+        t->next->prev = t->prev;
+    p->active--;
+}
+
+/* From ferry_ctx_dispatch(), so on this thread, inside session_turn(). */
+static void on_done(ferry_op *op, void *user)
+{
+    struct pump_task *t = user;
+    struct pump *p = t->pump;
+    ferry_error e = {0};
+    int r = ferry_op_error(op, &e);
+    if (session_is_over(r))
+        p->over = true;
+    unlink_task(p, t);
+    t->done(t, r, &e);
+    ferry_op_free(op);
+}
+
+void pump_add(struct pump *p, struct pump_task *t)
+{
+    t->pump = p;
+    t->prev = NULL;
+    t->next = p->tasks;
+    if (t->next)
+        t->next->prev = t;
+    p->tasks = t;
+    p->active++;
+    session_started(p->s, t->op);
+    ferry_op_on_done(t->op, on_done, t);
+}
+
+void pump_run(struct pump *p)
+{
+    for (;;) {
+        while (p->active < PUMP_MAX && !p->over && !session_stopping(p->s) &&
+               p->next(p, p->user))
+            ;
+        if (p->active == 0)
+            return;
+        session_turn(p->s);
+    }
+}
+
+uint64_t pump_bytes(const struct pump *p)
+{
+    uint64_t bytes = 0;
+    for (const struct pump_task *t = p->tasks; t; t = t->next) {
+        ferry_progress progress = {0};
+        ferry_op_poll(t->op, &progress);
+        bytes += progress.bytes;
+    }
+    return bytes;
+}

@@ -1,0 +1,249 @@
+/* The image's open state; see session.h. */
+#include "session.h"
+
+#include "auto.h"
+#include "signals.h"
+#include "text.h"
+
+#include <poll.h>
+#include <stdio.h>
+#include <string.h>
+
+/* ---- open -------------------------------------------------------------------------- */
+
+int session_prepare(struct session *s, const struct options *o)
+{
+    ferry_error e = {0};
+    memset(s, 0, sizeof *s);
+    s->o = o;
+    progress_init(&s->progress, o->progress, o->command);
+    if (o->timeout_ms)
+        s->deadline_ms = progress_now_ms() + o->timeout_ms;
+
+    if (ferry_ctx_new(&s->ctx, &e) < 0)
+        return session_failed_on(s, "start", &e);
+    ferry_vm_opts opts = {.size = sizeof opts, .accel = o->accel};
+    if (ferry_vm_new(s->ctx, &opts, &s->vm, &e) < 0)
+        return session_failed_on(s, "start", &e);
+    signals_attach(s->vm);
+    return STATUS_OK;
+}
+
+/* What is wrong with the image is a failure like any other; 5 is for the appliance. */
+static int launch_status(const ferry_error *e)
+{
+    switch (e->code) {
+    case -FERRY_EBUSY:
+    case -FERRY_EFORMAT:
+    case -FERRY_EROFS:
+    case -FERRY_EIO: return STATUS_FAILED;
+    default: return STATUS_LAUNCH;
+    }
+}
+
+static void say_launch(const struct session *s)
+{
+    ferry_launch_times t;
+    if (ferry_vm_get_launch_times(s->vm, &t) < 0)
+        return;
+    const char *accel = ferry_vm_get_accel(s->vm);
+    say("appliance up in %u ms with %s (prepare %u, boot %u, hello %u)", t.total_ms,
+        accel ? accel : "?", t.prepare_ms, t.boot_ms, t.hello_ms);
+}
+
+int session_launch(struct session *s)
+{
+    ferry_error e = {0};
+    FERRY_AUTO(op) ferry_op *op = NULL;
+    int r = ferry_launch_start(s->vm, &op, &e);
+    if (r == 0) {
+        s->launched = true;
+        r = session_await_shown(s, op, NULL, &e);
+    }
+    if (r < 0) {
+        session_failed(s, NULL, &e);
+        return launch_status(&e);
+    }
+    if (s->o->verbose)
+        say_launch(s);
+    return STATUS_OK;
+}
+
+int session_open(struct session *s, const struct options *o, const char *image,
+                 enum session_access access)
+{
+    int status = session_prepare(s, o);
+    if (status != STATUS_OK)
+        return status;
+    if (access == SESSION_WRITE && o->ro)
+        return say_usage("writes to the image, which --ro forbids");
+    s->image = image;
+    s->readonly = o->ro || access == SESSION_READ;
+
+    ferry_error e = {0};
+    ferry_drive_opts drive = {
+        .size = sizeof drive, .format = o->format, .readonly = s->readonly};
+    if (ferry_add_drive(s->vm, image, &drive, &e) < 0) {
+        session_failed_on(s, image, &e);
+        return STATUS_FAILED; /* not 4: that is for files in the image */
+    }
+    return session_launch(s);
+}
+
+/* ---- waiting ----------------------------------------------------------------------- */
+
+bool session_stopping(const struct session *s)
+{
+    return signals_caught() || (s->deadline_ms && progress_now_ms() >= s->deadline_ms);
+}
+
+bool session_is_over(int code)
+{
+    switch (code) {
+    case -FERRY_ECANCELED:
+    case -FERRY_ETIMEDOUT:
+    case -FERRY_EDEAD:
+    case -FERRY_EPROTO:
+    case -FERRY_ESTATE: return true;
+    default: return false;
+    }
+}
+
+void session_started(struct session *s, ferry_op *op)
+{
+    if (s->closing)
+        return;
+    if (s->deadline_ms) {
+        uint64_t now = progress_now_ms();
+        /* 0 would mean no limit. */
+        ferry_op_timeout(op,
+                         now < s->deadline_ms ? (uint32_t)(s->deadline_ms - now) : 1);
+    }
+    /* A signal before the start cancelled the ops of then: this one was not there. */
+    if (signals_caught())
+        ferry_op_cancel(op);
+}
+
+void session_turn(struct session *s)
+{
+    struct pollfd fds[] = {{.fd = signals_fd(), .events = POLLIN},
+                           {.fd = ferry_ctx_fd(s->ctx), .events = POLLIN}};
+    poll(fds, 2, progress_due_ms(&s->progress));
+    bool redraw = signals_drain();
+    ferry_ctx_dispatch(s->ctx);
+    progress_tick(&s->progress, redraw);
+}
+
+static void set_done(ferry_op *op, void *user)
+{
+    (void)op;
+    *(bool *)user = true;
+}
+
+int session_await(struct session *s, ferry_op *op, ferry_error *reterr)
+{
+    bool done = false, bounded = false;
+    session_started(s, op);
+    int r = ferry_op_on_done(op, set_done, &done);
+    while (r == 0 && !done) {
+        /* ^C does not cancel the flush; it bounds it. */
+        if (s->closing && signals_caught() && !bounded) {
+            ferry_op_timeout(op, SESSION_CLEANUP_MS);
+            bounded = true;
+        }
+        session_turn(s);
+    }
+    return ferry_op_error(op, reterr);
+}
+
+static void sample_op(void *user, struct progress_sample *ret)
+{
+    const struct session *s = user;
+    ferry_progress p = {.phase = ""};
+    ferry_op_poll(s->shown, &p);
+    ret->phase = s->shown_phase ? s->shown_phase : p.phase;
+}
+
+int session_await_shown(struct session *s, ferry_op *op, const char *phase,
+                        ferry_error *reterr)
+{
+    s->shown = op;
+    s->shown_phase = phase;
+    progress_begin_phase(&s->progress, sample_op, s);
+    int r = session_await(s, op, reterr);
+    progress_end(&s->progress, r == 0                  ? "done"
+                               : r == -FERRY_ECANCELED ? "cancelled"
+                                                       : "failed");
+    s->shown = NULL;
+    return r;
+}
+
+/* ---- close ------------------------------------------------------------------------- */
+
+/* The end of everything that was reported done: only now is it in the image. */
+static int flush(struct session *s, int status)
+{
+    ferry_error e = {0};
+    FERRY_AUTO(op) ferry_op *op = NULL;
+    int r = ferry_shutdown_start(s->vm, &op, &e);
+    if (r == 0)
+        r = session_await_shown(s, op, s->readonly ? "closing" : "flushing", &e);
+    if (r == 0)
+        return status;
+
+    if (r == -FERRY_ETIMEDOUT && signals_caught())
+        say("%s: not unmounted within %d s; check the file system before the next use",
+            s->image ? s->image : "scratch", SESSION_CLEANUP_MS / 1000);
+    else if (status == STATUS_OK || r != -FERRY_EDEAD)
+        session_failed(s, NULL, &e);
+    return status == STATUS_OK ? STATUS_FAILED : status;
+}
+
+int session_close(struct session *s, int status)
+{
+    s->closing = true;
+    signals_closing(true);
+    if (s->vm && s->launched && ferry_vm_get_state(s->vm) == FERRY_VM_UP)
+        status = flush(s, status);
+    progress_done(&s->progress);
+
+    signals_attach(NULL);
+    ferry_vm_free(s->vm);
+    ferry_ctx_free(s->ctx);
+    s->vm = NULL;
+    s->ctx = NULL;
+    signals_closing(false);
+    return signals_caught() ? 128 + signals_caught() : status;
+}
+
+/* ---- words ------------------------------------------------------------------------- */
+
+char *session_name(const struct session *s, const char *path)
+{
+    char *name;
+    if (asprintf(&name, "%s:%s", s->image ? s->image : "", path) < 0)
+        return NULL;
+    return name;
+}
+
+int session_failed_on(struct session *s, const char *thing, const ferry_error *e)
+{
+    if (e->code == -FERRY_ECANCELED && signals_caught())
+        return STATUS_FAILED; /* session_close() makes it 130 */
+    if (e->code == -FERRY_ETIMEDOUT && s->deadline_ms && !s->closing) {
+        char time[TEXT_MAX];
+        text_duration(s->o->timeout_ms, time);
+        say("%s: not done within %s (--timeout)", thing, time);
+        return STATUS_FAILED;
+    }
+    say_failed(thing, e);
+    return status_of(e);
+}
+
+int session_failed(struct session *s, const char *path, const ferry_error *e)
+{
+    if (!path)
+        return session_failed_on(s, s->image ? s->image : "appliance", e);
+    FERRY_AUTO(mem) char *name = session_name(s, path);
+    return session_failed_on(s, name ? name : path, e);
+}
