@@ -112,11 +112,12 @@ static void close_stdin(void)
 /* `line` is "PATH [PARAMETERS]" and is cut in two here. */
 static int load_module(char *line)
 {
-    char *params = strchr(line, ' ');
-    if (params)
-        *params++ = '\0';
-    else
-        params = "";
+    const char *params = "";
+    char *blank = strchr(line, ' ');
+    if (blank) {
+        *blank = '\0';
+        params = blank + 1;
+    }
 
     FERRY_AUTO(fd) int fd = open(line, O_RDONLY | O_CLOEXEC);
     if (fd < 0)

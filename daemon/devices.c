@@ -1,0 +1,342 @@
+/* Calls about disks and partitions, and the lists of them: see devices.h. Reads sysfs;
+ * knows nothing of what is on a disk but whether it is a physical volume (probe.h). */
+#include "devices.h"
+
+#include "base/auto.h"
+#include "base/trace.h"
+#include "block.h"
+#include "probe.h"
+#include "run.h"
+
+#include "daemon_calls.h"
+
+#include <ctype.h>
+#include <dirent.h>
+#include <fcntl.h>
+#include <linux/fs.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/stat.h>
+
+#define SYS_BLOCK "/sys/block"
+
+/* The disk that is a data path (DESIGN 4), by the serial number the host gave it. */
+#define LANE_SERIAL "ferrylane"
+
+/* ---- lists of names ----------------------------------------------------------------- */
+
+int ferryd_names_add(struct ferryd_names *list, const char *name)
+{
+    char **more = realloc(list->name, (list->len + 1) * sizeof *more);
+    if (!more)
+        return -ENOMEM;
+    list->name = more;
+    more[list->len] = strdup(name);
+    if (!more[list->len])
+        return -ENOMEM;
+    list->len++;
+    return 0;
+}
+
+void ferryd_names_free(struct ferryd_names *list)
+{
+    for (size_t i = 0; i < list->len; i++)
+        free(list->name[i]);
+    free(list->name);
+    *list = (struct ferryd_names){0};
+}
+
+int ferryd_device_order(const void *a, const void *b)
+{
+    const char *x = *(char *const *)a, *y = *(char *const *)b;
+    size_t nx = strcspn(x, "0123456789"), ny = strcspn(y, "0123456789");
+    if (nx != ny)
+        return nx < ny ? -1 : 1;
+    int r = strncmp(x, y, nx);
+    return r ? r : strverscmp(x + nx, y + nx);
+}
+
+static void sort(struct ferryd_names *list)
+{
+    if (list->len > 1)
+        qsort(list->name, list->len, sizeof *list->name, ferryd_device_order);
+}
+
+/* ---- sysfs ------------------------------------------------------------------------- */
+
+/* Up to size - 1 bytes of a small file, 0-terminated; the count, or -errno. */
+static ssize_t read_small(const char *path, char *buf, size_t size)
+{
+    FERRY_AUTO(fd) int fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (fd < 0)
+        return -errno;
+    ssize_t n = read(fd, buf, size - 1);
+    if (n < 0)
+        return -errno;
+    buf[n] = '\0';
+    return n;
+}
+
+/* virtio-scsi disks tell it in their unit serial number page, behind 4 bytes of header. */
+static bool is_lane(const char *disk)
+{
+    char path[300], page[128];
+    snprintf(path, sizeof path, SYS_BLOCK "/%s/device/vpd_pg80", disk);
+    ssize_t n = read_small(path, page, sizeof page);
+    if (n > 4)
+        return strncmp(page + 4, LANE_SERIAL, strlen(LANE_SERIAL)) == 0;
+
+    snprintf(path, sizeof path, SYS_BLOCK "/%s/serial", disk);
+    n = read_small(path, page, sizeof page);
+    return n > 0 && strncmp(page, LANE_SERIAL, strlen(LANE_SERIAL)) == 0;
+}
+
+/* loop, ram, dm and sr devices are the appliance's own business. */
+static bool is_drive(const char *disk)
+{
+    return (strncmp(disk, "sd", 2) == 0 || strncmp(disk, "vd", 2) == 0 ||
+            strncmp(disk, "nvme", 4) == 0) &&
+           !is_lane(disk);
+}
+
+typedef int (*each_fn)(const char *name, void *arg);
+
+/* fn for every name in a directory that does not begin with a dot. */
+static int each_name(const char *dir, each_fn fn, void *arg)
+{
+    DIR *d = opendir(dir);
+    if (!d)
+        return -errno;
+    int r = 0;
+    for (struct dirent *e; r == 0 && (e = readdir(d));)
+        if (e->d_name[0] != '.')
+            r = fn(e->d_name, arg);
+    closedir(d);
+    return r;
+}
+
+static int add_dev(struct ferryd_names *list, const char *name)
+{
+    char path[300];
+    snprintf(path, sizeof path, "/dev/%s", name);
+    return ferryd_names_add(list, path);
+}
+
+static int add_drive(const char *disk, void *arg)
+{
+    return is_drive(disk) ? add_dev(arg, disk) : 0;
+}
+
+int ferryd_scan_drives(struct ferryd_names *list)
+{
+    int r = each_name(SYS_BLOCK, add_drive, list);
+    sort(list);
+    return r;
+}
+
+struct partitions {
+    const char *disk;
+    struct ferryd_names *list;
+};
+
+static int add_partition(const char *name, void *arg)
+{
+    struct partitions *p = arg;
+    char path[600];
+    snprintf(path, sizeof path, SYS_BLOCK "/%s/%s/partition", p->disk, name);
+    return access(path, F_OK) == 0 ? add_dev(p->list, name) : 0;
+}
+
+static int add_partitions(const char *disk, void *arg)
+{
+    char path[300];
+    struct partitions p = {disk, arg};
+    snprintf(path, sizeof path, SYS_BLOCK "/%s", disk);
+    return is_drive(disk) ? each_name(path, add_partition, &p) : 0;
+}
+
+int ferryd_scan_partitions(struct ferryd_names *list)
+{
+    int r = each_name(SYS_BLOCK, add_partitions, list);
+    sort(list);
+    return r;
+}
+
+bool ferryd_has_partitions(const char *device)
+{
+    FERRY_AUTO(names) struct ferryd_names list = {0};
+    const char *slash = strrchr(device, '/');
+    char path[300];
+    struct partitions p = {slash ? slash + 1 : device, &list};
+    snprintf(path, sizeof path, SYS_BLOCK "/%s", p.disk);
+    each_name(path, add_partition, &p);
+    return list.len > 0;
+}
+
+/* ---- logical volumes ---------------------------------------------------------------- */
+
+struct search {
+    bool found;
+    int r;
+};
+
+static int look_for_pv(const struct ferryd_names *list, bool *found)
+{
+    for (size_t i = 0; i < list->len && !*found; i++) {
+        struct ferryd_probe p;
+        if (ferryd_probe(list->name[i], &p) == 0 && strcmp(p.type, "LVM2_member") == 0)
+            *found = true;
+    }
+    return 0;
+}
+
+static void search_pv(void *arg)
+{
+    struct search *s = arg;
+    FERRY_AUTO(names) struct ferryd_names list = {0};
+    s->r = ferryd_scan_partitions(&list);
+    if (s->r == 0)
+        s->r = ferryd_scan_drives(&list);
+    if (s->r == 0)
+        s->r = look_for_pv(&list, &s->found);
+}
+
+/* One path on each line, after blanks; a thin pool has none. */
+static int add_volumes(char *text, struct ferryd_names *list)
+{
+    char *at;
+    for (char *line = strtok_r(text, "\n", &at); line; line = strtok_r(NULL, "\n", &at)) {
+        line += strspn(line, " \t");
+        line[strcspn(line, " \t")] = '\0';
+        int r = line[0] == '/' ? ferryd_names_add(list, line) : 0;
+        if (r < 0)
+            return r;
+    }
+    return 0;
+}
+
+int ferryd_scan_volumes(struct ferryd_call *c, struct ferryd_names *list, ferry_error *e)
+{
+    static const char *const activate[] = {"lvm", "vgchange", "-ay", NULL};
+    static const char *const show[] = {"lvm", "lvs",     "--noheadings", "-o", "lv_path",
+                                       "-S",  "lv_active=active", NULL};
+    struct search s = {0};
+    int r = ferryd_block(search_pv, &s);
+    if (r == 0)
+        r = s.r;
+    if (r < 0)
+        return ferryd_fail(c, e, r, "disks");
+    if (!s.found)
+        return 0;
+
+    /* A group that is damaged must not hide the others: what could be activated is listed. */
+    FERRY_AUTO(mem) char *why = NULL;
+    FERRY_AUTO(mem) char *text = NULL;
+    r = ferryd_run_status(c, activate, NULL, NULL, &why, e);
+    if (r > 0)
+        FERRY_TRACE(daemon, "lvm vgchange: %s", why);
+    if (r >= 0)
+        r = ferryd_run(c, show, NULL, &text, e);
+    if (r == 0) {
+        c->d->volumes_activated = true;
+        r = add_volumes(text, list);
+    }
+    return r;
+}
+
+/* ---- what a caller means by a device ------------------------------------------------- */
+
+bool ferryd_is_device(const char *path)
+{
+    struct stat st;
+    return strncmp(path, "/dev/", 5) == 0 && !strstr(path, "/.") && stat(path, &st) == 0 &&
+           S_ISBLK(st.st_mode);
+}
+
+int ferryd_need_device(struct ferryd_call *c, const char *device, ferry_error *e)
+{
+    if (ferryd_is_device(device))
+        return 0;
+
+    /* /dev/VG/LV may be there once its group is active. */
+    bool volume = strncmp(device, "/dev/", 5) == 0 && strchr(device + 5, '/');
+    if (volume) {
+        FERRY_AUTO(names) struct ferryd_names list = {0};
+        int r = ferryd_scan_volumes(c, &list, e);
+        if (r < 0)
+            return r;
+        if (ferryd_is_device(device))
+            return 0;
+    }
+    return ferryd_failf(c, e, -FERRY_ENODEV, "%s: no such device", device);
+}
+
+/* ---- calls ---------------------------------------------------------------------------- */
+
+struct scan {
+    int (*fn)(struct ferryd_names *list);
+    struct ferryd_names list;
+    int r;
+};
+
+static void scan_run(void *arg)
+{
+    struct scan *s = arg;
+    s->r = s->fn(&s->list);
+}
+
+static FERRY_CO int scan(struct ferryd_call *c, struct scan *s, ferry_error *e)
+{
+    int r = ferryd_block(scan_run, s);
+    if (r == 0)
+        r = s->r;
+    return r < 0 ? ferryd_fail(c, e, r, SYS_BLOCK) : 0;
+}
+
+int ferryd_list_devices(struct ferryd_call *c, ferry_error *e)
+{
+    struct scan s = {.fn = ferryd_scan_drives};
+    int r = scan(c, &s, e);
+    for (size_t i = 0; r == 0 && i < s.list.len; i++)
+        r = ferryd_list_devices_item(c, s.list.name[i]);
+    ferryd_names_free(&s.list);
+    return r;
+}
+
+int ferryd_list_partitions(struct ferryd_call *c, ferry_error *e)
+{
+    struct scan s = {.fn = ferryd_scan_partitions};
+    int r = scan(c, &s, e);
+    for (size_t i = 0; r == 0 && i < s.list.len; i++)
+        r = ferryd_list_partitions_item(c, s.list.name[i]);
+    ferryd_names_free(&s.list);
+    return r;
+}
+
+struct size_of {
+    const char *device;
+    uint64_t bytes;
+    int r;
+};
+
+static void get_size(void *arg)
+{
+    struct size_of *s = arg;
+    FERRY_AUTO(fd) int fd = open(s->device, O_RDONLY | O_CLOEXEC);
+    s->r = fd < 0 || ioctl(fd, BLKGETSIZE64, &s->bytes) < 0 ? -errno : 0;
+}
+
+int ferryd_blockdev_getsize64(struct ferryd_call *c, const fx_blockdev_getsize64_args *a,
+                              fx_blockdev_getsize64_ret *ret, ferry_error *e)
+{
+    struct size_of s = {.device = a->device};
+    int r = ferryd_need_device(c, a->device, e);
+    if (r == 0)
+        r = ferryd_block(get_size, &s);
+    if (r == 0 && s.r < 0)
+        r = ferryd_fail(c, e, s.r, a->device);
+    if (r == 0)
+        ret->value = s.bytes;
+    return r;
+}

@@ -1,0 +1,25 @@
+/* How each type of file system is made: a pure table, apart from the call for its tests. */
+#ifndef FERRYD_MKFS_H
+#define FERRYD_MKFS_H
+
+#include <guestferry/error.h>
+
+#include <stdint.h>
+
+/* Longest command line that ferryd_mkfs_argv makes, with its NULL. */
+#define FERRYD_MKFS_ARGS 16
+
+struct ferryd_mkfs {
+    const char *argv[FERRYD_MKFS_ARGS]; /* argv[0] is the program */
+    char blocksize[32];                 /* storage of an argument; so the struct may not move */
+};
+
+/* Fills m. "" and 0 are "not given". -FERRY_EINVAL with a text: a type that is not made here, a
+ * label that is too long for the type, a block size that it cannot have. */
+int ferryd_mkfs_argv(const char *type, const char *device, const char *label,
+                     uint32_t blocksize, struct ferryd_mkfs *m, ferry_error *e);
+
+/* What the last words of a mkfs that failed mean. */
+int ferryd_mkfs_reason(const char *text);
+
+#endif

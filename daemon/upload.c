@@ -1,0 +1,442 @@
+/* upload: DATA of the stream to a file or device. Owns the pipeline; the file system's side is
+ * target.c (temporaries, commit) and sink.c (writes).
+ *
+ *      receive ----> batch ----> [chan] ----> writer, writer ----> commit
+ *      credit bounds what is    one waits    ferryd_sink_write on the pool
+ *      not yet received
+ *
+ * What is small enough to have arrived whole in the first batch is opened, written and
+ * committed by a single job: of a 4 KiB file, the two changes of threads would be most of
+ * the time. A failing writer cancels the receiver, so that ENOSPC is answered at once,
+ * whatever the host is still sending. */
+#include "sink.h"
+
+#include "base/auto.h"
+#include "base/error.h"
+#include "devices.h"
+
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/statvfs.h>
+
+/* Writes in flight; with one more batch waiting and one being received, an upload holds at most 4
+ * batches beside its stream's window. */
+#define WRITERS 2
+
+/* Preallocation grows in steps, so that a small file does not reserve much and a large one has few
+ * extents. */
+#define ALLOC_FIRST (8ull * 1024 * 1024)
+#define ALLOC_MAX (128ull * 1024 * 1024)
+
+struct upload {
+    struct ferryd_call *call;
+    const fx_upload_args *args;
+    ferry_file *root; /* NULL: a device */
+    struct ferryd_target target;
+    bool open;
+
+    ferry_slice rest; /* of a piece that did not fit the last batch */
+    uint64_t hole;    /* that comes next; 0: none */
+    bool end;         /* nothing comes after `rest` and `hole` */
+    uint64_t at;      /* offset in the target of what comes next */
+
+    uint64_t allocated, step; /* preallocated up to here, and by how much next */
+    ferry_chan batches;       /* struct ferryd_batch *, to the writers */
+    int r;                    /* of a job */
+};
+
+/* ---- batches ------------------------------------------------------------------------------ */
+
+static void batch_free(struct ferryd_batch *b)
+{
+    if (!b)
+        return;
+    for (unsigned i = 0; i < b->n; i++)
+        ferry_slice_done(&b->slice[i]);
+    free(b);
+}
+
+static inline void ferry_auto_batch(struct ferryd_batch **b)
+{
+    batch_free(*b);
+}
+
+static size_t min_size(size_t a, size_t b)
+{
+    return a < b ? a : b;
+}
+
+/* Moves as much of u->rest into the batch as it has room for. */
+static void batch_add(struct upload *u, struct ferryd_batch *b)
+{
+    size_t n = min_size(u->rest.len, FERRYD_BATCH - b->len);
+    b->slice[b->n++] = (ferry_slice){ferry_buf_ref(u->rest.buf), u->rest.data, n};
+    b->len += n;
+    u->rest.data += n;
+    u->rest.len -= n;
+    if (u->rest.len == 0)
+        ferry_slice_done(&u->rest);
+}
+
+/* A batch that is not the last of its run ends on a block boundary: what is over goes back
+ * to u->rest. Only a batch that ran out of slices is concerned, and of that only the last
+ * slices, which are small. */
+static void batch_trim(struct upload *u, struct ferryd_batch *b)
+{
+    size_t over = (size_t)((b->offset + b->len) % FERRY_BUF_ALIGN);
+    ferry_slice *last = b->n ? &b->slice[b->n - 1] : NULL;
+    if (!last || over == 0 || over >= last->len || u->rest.len > 0)
+        return;
+    u->rest = (ferry_slice){ferry_buf_ref(last->buf), last->data + last->len - over, over};
+    last->len -= over;
+    b->len -= over;
+}
+
+/* Receives until the batch is full, the run of data ends at a hole, or nothing more comes. */
+static FERRY_CO int batch_fill(struct upload *u, struct ferryd_batch *b)
+{
+    b->offset = u->at;
+    while (!u->hole && b->len < FERRYD_BATCH && b->n < FERRYD_BATCH_SLICES) {
+        if (u->rest.len > 0) {
+            batch_add(u, b);
+            continue;
+        }
+        ferry_piece piece;
+        int r = u->end ? 0 : ferry_stream_read(u->call->stream, &piece);
+        if (r < 0)
+            return r;
+        if (r == 0) {
+            u->end = true;
+            break;
+        }
+        u->rest = piece.data;
+        u->hole = piece.hole;
+    }
+    if (b->n == FERRYD_BATCH_SLICES)
+        batch_trim(u, b);
+
+    if (u->at + b->len < u->at || u->at + b->len > INT64_MAX)
+        return -FERRY_EFBIG;
+    u->at += b->len;
+    return 0;
+}
+
+static bool upload_is_complete(const struct upload *u)
+{
+    return u->end && !u->hole && u->rest.len == 0;
+}
+
+/* ---- before the data ------------------------------------------------------------------------ */
+
+struct kind {
+    mode_t mode;
+    bool readonly;
+};
+
+static int look_at(int fd, void *arg)
+{
+    struct kind *k = arg;
+    struct stat st;
+    struct statvfs fs;
+    if (fstat(fd, &st) < 0 || fstatvfs(fd, &fs) < 0)
+        return -errno;
+    k->mode = st.st_mode;
+    k->readonly = fs.f_flag & ST_RDONLY;
+    return 0;
+}
+
+/* Tells a hopeless upload at once, before the host has sent it (a pipe may take its time).
+ * With a warm cache that costs no change of threads. The job that opens the target looks again. */
+static FERRY_CO int check_early(struct upload *u, ferry_error *e)
+{
+    const struct ferryd_call *c = u->call;
+    const char *path = u->args->path;
+    char dir[PATH_MAX], name[NAME_MAX + 1];
+    struct kind k;
+    int r = ferryd_split_path(path, dir, name);
+    if (r < 0)
+        return ferryd_fail(c, e, r, path);
+
+    r = ferryd_with_path(c, path, 0, look_at, &k, e);
+    if (r == 0 && S_ISDIR(k.mode))
+        return ferryd_fail(c, e, -FERRY_EISDIR, path);
+    if (r == -ENOENT && path[strlen(path) - 1] == '/')
+        return ferryd_fail(c, e, -FERRY_EISDIR, path);
+    if (r == -ENOENT)
+        r = ferryd_with_path(c, dir, O_DIRECTORY, look_at, &k, e);
+    if (r == 0 && k.readonly)
+        r = ferryd_fail(c, e, -FERRY_EROFS, path);
+    if (r == 0)
+        *e = (ferry_error){0};
+    return r;
+}
+
+static int open_target(struct upload *u, bool direct)
+{
+    const fx_upload_args *a = u->args;
+    const struct ferryd_target_opts o = {
+        .path = a->path,
+        .mode = a->mode,
+        .uid = a->uid,
+        .gid = a->gid,
+        .in_place = a->in_place,
+        .durable = a->durable,
+        .direct = direct,
+        .offset = a->offset,
+    };
+    int r = ferryd_target_open(u->root ? u->root->fd : -1, &o, &u->target);
+    u->open = r == 0;
+    return r;
+}
+
+/* ---- small --------------------------------------------------------------------------------- */
+
+struct small {
+    struct upload *u;
+    const struct ferryd_batch *batch;
+};
+
+static void small_run(void *arg)
+{
+    struct small *s = arg;
+    struct upload *u = s->u;
+    u->r = open_target(u, false);
+    if (u->r < 0)
+        return;
+    if (s->batch->n > 0)
+        u->r = ferryd_sink_write(&u->target, s->batch);
+    if (u->r == 0)
+        u->r = ferryd_target_commit(&u->target, u->at);
+    ferryd_target_close(&u->target);
+    u->open = false;
+}
+
+static FERRY_CO int upload_small(struct upload *u, const struct ferryd_batch *b)
+{
+    struct small s = {u, b};
+    int r = ferryd_block(small_run, &s);
+    return r < 0 ? r : u->r;
+}
+
+/* ---- large: the receiver ----------------------------------------------------------------------- */
+
+static void allocate_run(void *arg)
+{
+    struct upload *u = arg;
+    if (!ferryd_sink_allocate(&u->target, u->allocated, u->allocated + u->step))
+        u->target.can_alloc = false;
+}
+
+/* Space for the batch and some more. In the receiver, not beside the write: a hole that comes
+ * later must find all of it done. */
+static FERRY_CO int allocate(struct upload *u, const struct ferryd_batch *b)
+{
+    uint64_t end = b->offset + b->len;
+    if (!u->target.can_alloc || end <= u->allocated)
+        return 0;
+
+    if (u->allocated < b->offset) /* a hole was between */
+        u->allocated = b->offset;
+    uint64_t total = u->args->total, left = total > u->allocated ? total - u->allocated : 0;
+    u->step = u->step == 0 ? ALLOC_FIRST : u->step < ALLOC_MAX ? 2 * u->step : ALLOC_MAX;
+    if (left > 0 && left < u->step)
+        u->step = left;
+    if (u->step < b->len)
+        u->step = b->len;
+
+    int r = ferryd_block(allocate_run, u);
+    u->allocated += u->step;
+    return r;
+}
+
+static void hole_run(void *arg)
+{
+    struct upload *u = arg;
+    u->r = ferryd_sink_hole(u->call, &u->target, u->at, u->at + u->hole);
+}
+
+/* In a fresh file only what was preallocated is there to be given back. */
+static FERRY_CO int pass_hole(struct upload *u)
+{
+    if (u->at + u->hole < u->at || u->at + u->hole > INT64_MAX)
+        return -FERRY_EFBIG;
+
+    int r = 0;
+    if (!u->target.fresh || u->at < u->allocated) {
+        r = ferryd_block(hole_run, u);
+        if (r == 0)
+            r = u->r;
+    }
+    u->at += u->hole;
+    u->hole = 0;
+    u->step = 0;
+    return r;
+}
+
+static FERRY_CO int hand_on(struct upload *u, struct ferryd_batch **b)
+{
+    if ((*b)->n == 0)
+        return 0;
+    int r = allocate(u, *b);
+    if (r == 0)
+        r = ferry_chan_send(&u->batches, *b);
+    if (r == 0)
+        ferry_take(b);
+    return r;
+}
+
+static FERRY_CO int receive(struct upload *u, struct ferryd_batch **first)
+{
+    FERRY_AUTO(batch) struct ferryd_batch *b = ferry_take(first);
+    for (;;) {
+        int r = hand_on(u, &b);
+        if (r == 0 && u->hole)
+            r = pass_hole(u);
+        if (r < 0 || upload_is_complete(u))
+            return r;
+
+        batch_free(b);
+        b = calloc(1, sizeof *b);
+        r = b ? batch_fill(u, b) : -ENOMEM;
+        if (r < 0)
+            return r;
+    }
+}
+
+/* ---- large: the writers ------------------------------------------------------------------------ */
+
+struct writing {
+    struct upload *u;
+    struct ferryd_batch *batch;
+    int r;
+};
+
+static void write_run(void *arg)
+{
+    struct writing *w = arg;
+    w->r = ferryd_sink_write(&w->u->target, w->batch);
+}
+
+static FERRY_CO int writer(void *arg)
+{
+    struct upload *u = arg;
+    for (;;) {
+        void *next;
+        int r = ferry_chan_recv(&u->batches, &next);
+        if (r < 0)
+            return r == -EPIPE ? 0 : r; /* EPIPE: the receiver is through */
+
+        struct writing w = {.u = u, .batch = next};
+        r = ferryd_block(write_run, &w);
+        batch_free(w.batch);
+        if (r < 0 || w.r < 0)
+            return r < 0 ? r : w.r;
+    }
+}
+
+static FERRY_CO int pipeline(struct upload *u, struct ferryd_batch **first)
+{
+    int r = ferry_chan_init(&u->batches, 1);
+    if (r < 0)
+        return r;
+
+    ferry_scope s;
+    ferry_scope_open(&s, 0);
+    for (int i = 0; i < WRITERS && r == 0; i++)
+        r = ferry_spawn(&s, "upload writer", writer, u);
+    if (r == 0)
+        r = receive(u, first);
+    if (r < 0)
+        ferry_scope_cancel(&s, r);
+    ferry_chan_close(&u->batches);
+    int writers = ferry_scope_join(&s);
+
+    void *left;
+    while (ferry_chan_try_recv(&u->batches, &left))
+        batch_free(left);
+    ferry_chan_done(&u->batches);
+    /* A writer's failure reaches the receiver as a cancel: the writer knows why. */
+    return writers < 0 ? writers : r;
+}
+
+/* ---- large: both ends ---------------------------------------------------------------------------- */
+
+static void open_run(void *arg)
+{
+    struct upload *u = arg;
+    u->r = open_target(u, true);
+}
+
+static void commit_run(void *arg)
+{
+    struct upload *u = arg;
+    u->r = ferryd_target_commit(&u->target, u->at);
+}
+
+static void close_run(void *arg)
+{
+    struct upload *u = arg;
+    ferryd_target_close(&u->target);
+}
+
+/* Also after a cancel, hence the shield. */
+static FERRY_CO void close_target(struct upload *u)
+{
+    ferry_scope shield;
+    ferry_scope_open(&shield, FERRY_SCOPE_SHIELD);
+    if (u->open)
+        ferryd_block(close_run, u);
+    ferry_scope_join(&shield);
+}
+
+static FERRY_CO int upload_large(struct upload *u, struct ferryd_batch **first)
+{
+    int r = ferryd_block(open_run, u);
+    if (r == 0)
+        r = u->r;
+    if (r == 0)
+        r = pipeline(u, first);
+    if (r == 0)
+        r = ferryd_block(commit_run, u);
+    if (r == 0)
+        r = u->r;
+    close_target(u);
+    return r;
+}
+
+/* ---- the call -------------------------------------------------------------------------------------- */
+
+static FERRY_CO int upload(struct upload *u)
+{
+    FERRY_AUTO(batch) struct ferryd_batch *first = calloc(1, sizeof *first);
+    if (!first)
+        return -ENOMEM;
+    u->at = u->args->offset;
+    int r = batch_fill(u, first);
+    if (r < 0)
+        return r;
+    return upload_is_complete(u) ? upload_small(u, first) : upload_large(u, &first);
+}
+
+int ferryd_upload(struct ferryd_call *c, const fx_upload_args *a, fx_upload_ret *ret,
+                  ferry_error *e)
+{
+    struct upload u = {.call = c, .args = a};
+    int r = 0;
+    if (!ferryd_is_device(a->path)) {
+        r = ferryd_root_get(c, &u.root, e);
+        if (r == 0)
+            r = check_early(&u, e);
+    }
+    if (r == 0) {
+        r = upload(&u);
+        if (r < 0)
+            ferryd_fail(c, e, r, a->path);
+        else
+            ret->value = u.at - a->offset;
+    }
+    ferry_slice_done(&u.rest);
+    ferry_file_unref(u.root);
+    return r;
+}
