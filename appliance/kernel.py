@@ -1,7 +1,7 @@
 """Debian's cloud kernel: found, downloaded and unpacked in the cache. Never installed.
 
-    <cache>/kernel/linux-image-6.1.0-56-cloud-amd64_6.1.192-2_amd64.deb
-    <cache>/kernel/linux-image-6.1.0-56-cloud-amd64_6.1.192-2/
+    <cache>/linux-image-6.1.0-56-cloud-amd64_6.1.192-2_amd64.deb
+    <cache>/linux-image-6.1.0-56-cloud-amd64_6.1.192-2/
         vmlinux             the kernel as ELF, out of the bzImage
         lib/modules/<release>/
 
@@ -137,7 +137,6 @@ def _unpack(deb, where):
 
 def get(cache, metapackage):
     """The current kernel, from the cache or downloaded into it."""
-    cache = os.path.join(cache, "kernel")
     os.makedirs(cache, exist_ok=True)
     with open(os.path.join(cache, "lock"), "w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)

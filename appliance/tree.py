@@ -20,7 +20,8 @@ PROGRAM_DIRS = ["/usr/sbin", "/usr/bin", "/sbin", "/bin"]
 DIRS = ["dev", "proc", "sys", "run", "tmp", "sysroot", "etc/ferryd", "usr/bin", "usr/sbin",
         "usr/lib", "usr/lib64", "var/lib"]
 LINKS = {"bin": "usr/bin", "sbin": "usr/sbin", "lib": "usr/lib", "lib64": "usr/lib64",
-         "var/run": "../run", "var/lock": "../run/lock", "var/tmp": "../tmp"}
+         "var/run": "../run", "var/lock": "../run/lock", "var/tmp": "../tmp",
+         "etc/mtab": "../proc/self/mounts"}
 
 
 def _dracut_install(tree, *args):

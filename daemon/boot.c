@@ -33,6 +33,9 @@
 /* The channel's name on qemu's command line (virtserialport,name=). */
 #define PORT_NAME "org.guestferry.0"
 
+/* LVM records it as the creator of what it makes. */
+#define HOSTNAME "guestferry"
+
 /* The longest silence of the kernel while we wait for the port. A port that qemu has takes
  * milliseconds; the launch's real deadline is the host's. This one makes an
  * appliance started without a port say so instead of sitting there. */
@@ -96,7 +99,8 @@ static void set_environment(void)
         setenv(env[i][0], env[i][1], 1);
 
     umask(0); /* modes are the caller's, exactly */
-    sethostname("guestferry", strlen("guestferry"));
+    if (sethostname(HOSTNAME, strlen(HOSTNAME)) < 0)
+        complain(-errno, "sethostname", HOSTNAME);
 }
 
 /* Nobody types at the console; a program that asks a question gets the end of file. */
