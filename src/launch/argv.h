@@ -24,7 +24,7 @@ enum ferry_qemu_fd {
 };
 
 /* What an architecture needs. Order of the kernel's parameters matters to nobody; what
- * each is worth has been measured: docs/launch.md. */
+ * each is worth has been measured: docs/appliance.md. */
 typedef struct ferry_platform {
     const char *arch;    /* uname -m */
     const char *qemu;    /* program */
@@ -34,6 +34,7 @@ typedef struct ferry_platform {
     const char *kernel, *initramfs; /* files of the appliance's directory */
     const char *console;            /* the kernel's name of -serial */
     const char *append;             /* more kernel parameters */
+    const char *append_tcg;         /* and more, where they are safe and pay */
 } ferry_platform;
 
 /* NULL if there is none for this architecture. */
@@ -49,6 +50,7 @@ typedef struct ferry_argv_in {
     ferry_accel accel;          /* KVM or TCG */
     uint32_t memory_mib, cpus;  /* 0: default */
     bool sandbox;               /* this qemu was built with seccomp */
+    bool verbose;               /* somebody reads the console: the kernel may talk */
 } ferry_argv_in;
 
 /* NULL-terminated, free with ferry_auto_strv. -ENOMEM. */

@@ -13,8 +13,8 @@
 
 /* ---- words ----------------------------------------------------------------------- */
 
-/* "qemu-system-x86_64: -blockdev {...}: Could not ..." -> "Could not ...". An option that
- * is not JSON stays: its name is what the reader needs. */
+/* "qemu-system-x86_64: -blockdev {...}: Could not ..." -> "Could not ...". Other options
+ * than those of a drive stay: their name is what the reader needs. */
 static const char *without_prefix(const char *line)
 {
     const char *colon = strstr(line, ": ");
@@ -25,6 +25,9 @@ static const char *without_prefix(const char *line)
         for (const char *next = end; next; next = strstr(next + 1, "}: "))
             end = next;
         line = end ? end + 3 : line;
+    } else if (strncmp(line, "-device scsi-hd,", 16) == 0) {
+        const char *end = strstr(line, ": ");
+        line = end ? end + 2 : line;
     }
     if (strncmp(line, "error: ", 7) == 0)
         line += 7;

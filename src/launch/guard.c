@@ -107,6 +107,17 @@ static bool hung_up(int fd)
     return n == 0 || (n < 0 && errno != EINTR && errno != EAGAIN);
 }
 
+/* Waits for the host's "go". False: it has gone instead. */
+static bool may_start(int host_fd)
+{
+    struct pollfd fds[] = {{.fd = FERRY_GUARD_CONTROL, .events = POLLIN},
+                           {.fd = host_fd, .events = POLLIN}};
+    char go;
+    while (poll(fds, 2, -1) < 0)
+        ;
+    return !fds[1].revents && recv(FERRY_GUARD_CONTROL, &go, 1, MSG_DONTWAIT) == 1;
+}
+
 static void watch(struct pollfd *fds, pid_t pid)
 {
     for (;;) {
@@ -155,7 +166,7 @@ int main(int argc, char **argv)
     /* While it is our parent, its pid cannot be another process's. 0: the parent is outside
      * our pid namespace and cannot be watched. */
     int host_fd = open_pidfd(host);
-    if (getppid() != host && getppid() != 0)
+    if ((getppid() != host && getppid() != 0) || !may_start(host_fd))
         return 0;
 
     int exec_fd = -1;

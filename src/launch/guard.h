@@ -4,8 +4,9 @@
  *     gferry-guard HOST_PID NFDS PROGRAM ARG...
  *
  * Descriptors 0-2 and 4 .. NFDS-1 go on to PROGRAM, which is an absolute path; 3 is the
- * control socket, the guard's own. The host says nothing over it: it closes it or shuts it
- * down, and that means "kill". */
+ * control socket, the guard's own. The host sends one byte over it, "go", once it holds
+ * the guard's pidfd: a guard that ended before that could be reaped unseen, by a host that
+ * ignores SIGCHLD. After that its end of file, or shutdown, means "kill". */
 #ifndef FERRY_LAUNCH_GUARD_H
 #define FERRY_LAUNCH_GUARD_H
 

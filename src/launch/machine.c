@@ -128,6 +128,7 @@ static FERRY_CO int spawn(ferry_machine *m, ferry_error *e)
         .memory_mib = m->spec.memory_mib,
         .cpus = m->spec.cpus,
         .sandbox = !m->no_sandbox,
+        .verbose = ferry_trace_mask & FERRY_TRACE_console,
     };
     FERRY_AUTO(strv) char **argv = NULL;
     int r = ferry_argv_build(&in, &argv);

@@ -256,6 +256,8 @@ static int spawn_guard(ferry_qemu *q, const char *guard, char *const *argv,
         .path = guard, .argv = args, .fds = fds, .nfds = nfds, .new_session = true};
     int r = ferry_process_spawn(q->loop, &o, &q->guard);
     close_all(q->child, NSOCKETS); /* also what tells us of an end: nobody else has them */
+    if (r == 0 && send(q->host[CONTROL], "g", 1, MSG_NOSIGNAL) < 0)
+        r = errno == EPIPE ? 0 : -errno; /* a guard that is gone is told as its end */
     return r;
 }
 

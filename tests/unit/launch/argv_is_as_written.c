@@ -1,0 +1,196 @@
+/* The command line is a contract with qemu, with the daemon (port name, serial numbers) and
+ * with the guard (descriptors): a change of it is a change of this file, on purpose. */
+#include "launch/argv.h"
+
+#include "base/auto.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+static ferry_argv_in input(void)
+{
+    return (ferry_argv_in){
+        .platform = ferry_platform_find("x86_64"),
+        .qemu = "/usr/bin/qemu-system-x86_64",
+        .kernel = "/a/vmlinux",
+        .initramfs = "/a/initramfs",
+        .accel = FERRY_ACCEL_TCG,
+        .sandbox = true,
+    };
+}
+
+/* The arguments that follow `name`, one a line. */
+static void values_of(char **argv, const char *name, char *buf, size_t size)
+{
+    buf[0] = '\0';
+    for (size_t i = 0; argv[i] && argv[i + 1]; i++)
+        if (strcmp(argv[i], name) == 0)
+            snprintf(buf + strlen(buf), size - strlen(buf), "%s\n", argv[i + 1]);
+}
+
+#define assert_values(argv, name, expected)                                              \
+    do {                                                                                 \
+        char values_[4096];                                                              \
+        values_of(argv, name, values_, sizeof values_);                                  \
+        assert_string_equal(values_, expected);                                          \
+    } while (0)
+
+static void without_drives(void **state)
+{
+    (void)state;
+    FERRY_AUTO(strv) char **argv = NULL;
+    ferry_argv_in in = input();
+    assert_int_equal(ferry_argv_build(&in, &argv), 0);
+
+    static const char *const head[] = {
+        "/usr/bin/qemu-system-x86_64", "-nodefaults", "-no-user-config", "-display",
+        "none", "-no-reboot",
+    };
+    for (size_t i = 0; i < sizeof head / sizeof *head; i++)
+        assert_string_equal(argv[i], head[i]);
+
+    assert_values(argv, "-accel", "tcg\n");
+    assert_values(argv, "-m", "512\n");
+    assert_values(argv, "-smp", "1\n");
+    assert_values(argv, "-kernel", "/a/vmlinux\n");
+    assert_values(argv, "-initrd", "/a/initramfs\n");
+    assert_values(argv, "-sandbox",
+                  "on,obsolete=deny,elevateprivileges=deny,spawn=deny,"
+                  "resourcecontrol=deny\n");
+    assert_values(argv, "-chardev",
+                  "socket,id=qmp,fd=5\n"
+                  "socket,id=console,fd=6\n"
+                  "socket,id=channel,fd=4\n");
+    assert_values(argv, "-mon", "chardev=qmp,mode=control\n");
+    assert_values(argv, "-serial", "chardev:console\n");
+    assert_values(argv, "-blockdev", "");
+    assert_values(argv, "-add-fd", "");
+    assert_values(argv, "-netdev", "");
+
+    char device[1024];
+    values_of(argv, "-device", device, sizeof device);
+    assert_non_null(strstr(device, "virtserialport,chardev=channel,name=org.guestferry.0\n"));
+}
+
+static void console_is_the_serial_port(void **state)
+{
+    (void)state;
+    FERRY_AUTO(strv) char **argv = NULL;
+    ferry_argv_in in = input();
+    assert_int_equal(ferry_argv_build(&in, &argv), 0);
+
+    char append[1024], expected[1024];
+    const ferry_platform *p = in.platform;
+    values_of(argv, "-append", append, sizeof append);
+    snprintf(expected, sizeof expected, "console=%s quiet %s %s\n", p->console, p->append,
+             p->append_tcg);
+    assert_string_equal(append, expected);
+    assert_non_null(strstr(append, "panic=-1")); /* with -no-reboot: a panic ends qemu */
+}
+
+static void a_reader_of_the_console_gets_it_all(void **state)
+{
+    (void)state;
+    FERRY_AUTO(strv) char **argv = NULL;
+    ferry_argv_in in = input();
+    in.verbose = true;
+    in.accel = FERRY_ACCEL_KVM;
+    assert_int_equal(ferry_argv_build(&in, &argv), 0);
+
+    char append[1024], expected[1024];
+    values_of(argv, "-append", append, sizeof append);
+    snprintf(expected, sizeof expected, "console=%s %s\n", in.platform->console,
+             in.platform->append);
+    assert_string_equal(append, expected);
+}
+
+static void choices_are_passed_on(void **state)
+{
+    (void)state;
+    FERRY_AUTO(strv) char **argv = NULL;
+    ferry_argv_in in = input();
+    in.accel = FERRY_ACCEL_KVM;
+    in.memory_mib = 1024;
+    in.cpus = 2;
+    in.sandbox = false;
+    assert_int_equal(ferry_argv_build(&in, &argv), 0);
+
+    assert_values(argv, "-accel", "kvm\n");
+    assert_values(argv, "-cpu", "host\n");
+    assert_values(argv, "-m", "1024\n");
+    assert_values(argv, "-smp", "2\n");
+    assert_values(argv, "-sandbox", "");
+}
+
+static void drives_in_order(void **state)
+{
+    (void)state;
+    char one[] = "/d/a,b:c \"q\".img", two[] = "/d/two.qcow2";
+    char raw[] = "raw", qcow2[] = "qcow2";
+    ferry_drive drives[] = {
+        {.path = one, .format = raw},
+        {.format = raw, .scratch_bytes = 1 << 20},
+        {.path = two, .format = qcow2, .readonly = true},
+        {.format = raw, .scratch_bytes = 1 << 20},
+    };
+    FERRY_AUTO(strv) char **argv = NULL;
+    ferry_argv_in in = input();
+    in.drives = drives;
+    in.ndrives = 4;
+    assert_int_equal(ferry_argv_build(&in, &argv), 0);
+
+    assert_values(
+        argv, "-blockdev",
+        "{\"node-name\":\"drive0\",\"driver\":\"raw\",\"read-only\":false,"
+        "\"cache\":{\"direct\":false,\"no-flush\":false},"
+        "\"file\":{\"driver\":\"file\",\"filename\":\"/d/a,b:c \\\"q\\\".img\","
+        "\"discard\":\"unmap\"},\"discard\":\"unmap\",\"detect-zeroes\":\"unmap\"}\n"
+        "{\"node-name\":\"drive1\",\"driver\":\"raw\",\"read-only\":false,"
+        "\"cache\":{\"direct\":false,\"no-flush\":true},"
+        "\"file\":{\"driver\":\"file\",\"filename\":\"/dev/fdset/0\","
+        "\"discard\":\"unmap\"},\"discard\":\"unmap\",\"detect-zeroes\":\"unmap\"}\n"
+        "{\"node-name\":\"drive2\",\"driver\":\"qcow2\",\"read-only\":true,"
+        "\"cache\":{\"direct\":false,\"no-flush\":false},"
+        "\"file\":{\"driver\":\"file\",\"filename\":\"/d/two.qcow2\"}}\n"
+        "{\"node-name\":\"drive3\",\"driver\":\"raw\",\"read-only\":false,"
+        "\"cache\":{\"direct\":false,\"no-flush\":true},"
+        "\"file\":{\"driver\":\"file\",\"filename\":\"/dev/fdset/1\","
+        "\"discard\":\"unmap\"},\"discard\":\"unmap\",\"detect-zeroes\":\"unmap\"}\n");
+    assert_values(argv, "-add-fd", "fd=7,set=0\nfd=8,set=1\n");
+    assert_int_equal(ferry_argv_scratches(drives, 4), 2);
+
+    char device[4096];
+    values_of(argv, "-device", device, sizeof device);
+    assert_non_null(strstr(device, "virtio-scsi-pci,id=scsi\n"
+                                   "scsi-hd,bus=scsi.0,scsi-id=0,drive=drive0,"
+                                   "serial=ferry0,werror=report,rerror=report\n"
+                                   "scsi-hd,bus=scsi.0,scsi-id=1,drive=drive1,"
+                                   "serial=ferry1,werror=report,rerror=report\n"
+                                   "scsi-hd,bus=scsi.0,scsi-id=2,drive=drive2,"
+                                   "serial=ferry2,werror=report,rerror=report\n"));
+}
+
+static void unknown_architecture(void **state)
+{
+    (void)state;
+    assert_null(ferry_platform_find("vax"));
+    assert_non_null(ferry_platform_host());
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(without_drives),
+        cmocka_unit_test(console_is_the_serial_port),
+        cmocka_unit_test(a_reader_of_the_console_gets_it_all),
+        cmocka_unit_test(choices_are_passed_on),
+        cmocka_unit_test(drives_in_order),
+        cmocka_unit_test(unknown_architecture),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
