@@ -18,6 +18,7 @@
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/stat.h>
+#include <sys/sysmacros.h>
 
 #define SYS_BLOCK "/sys/block"
 
@@ -92,12 +93,24 @@ static bool is_lane(const char *disk)
     return n > 0 && strncmp(page, LANE_SERIAL, strlen(LANE_SERIAL)) == 0;
 }
 
-/* loop, ram, dm and sr devices are the appliance's own business. */
+/* The disk that the appliance's own programs are on. */
+static bool is_appliance(const char *disk)
+{
+    char path[300], dev[32];
+    unsigned major, minor;
+    struct stat usr;
+    snprintf(path, sizeof path, SYS_BLOCK "/%s/dev", disk);
+    return stat("/usr", &usr) == 0 && read_small(path, dev, sizeof dev) > 0 &&
+           sscanf(dev, "%u:%u", &major, &minor) == 2 &&
+           makedev(major, minor) == usr.st_dev;
+}
+
+/* loop, ram, dm and sr devices are the appliance's own business, too. */
 static bool is_drive(const char *disk)
 {
     return (strncmp(disk, "sd", 2) == 0 || strncmp(disk, "vd", 2) == 0 ||
             strncmp(disk, "nvme", 4) == 0) &&
-           !is_lane(disk);
+           !is_lane(disk) && !is_appliance(disk);
 }
 
 typedef int (*each_fn)(const char *name, void *arg);
