@@ -1,14 +1,17 @@
-# The libraries we stand on, as targets ferry::uv, ferry::tirpc, ferry::jansson,
-# ferry::blkid and ferry::cmocka. The list of Debian packages is in ./dev.
+# The libraries we stand on, as targets ferry::uv, ferry::tirpc and so on.
+# The list of Debian packages is in ./dev.
 #
 # A program that sets the property FERRY_STATIC_DEPS (the daemon, to keep the initramfs
-# small) gets the archive of libuv and libtirpc instead of the shared library; those
-# that stand between, such as ferry_async, need not know.
+# small) gets their archives instead of the shared libraries, where Debian has them;
+# those that stand between, such as ferry_async, need not know.
 
 find_package(PkgConfig REQUIRED)
 find_package(Threads REQUIRED)
 
 function(ferry_dependency name module)
+  if(TARGET ferry::${name})
+    return()
+  endif()
   cmake_parse_arguments(PARSE_ARGV 2 arg "" "ARCHIVE" "")
   string(TOUPPER ${name} var)
   pkg_check_modules(${var} REQUIRED IMPORTED_TARGET GLOBAL ${module})
@@ -36,11 +39,10 @@ function(ferry_dependency name module)
 endfunction()
 
 ferry_dependency(uv libuv>=1.44 ARCHIVE libuv_a.a)
-ferry_dependency(tirpc libtirpc ARCHIVE libtirpc.a)
-ferry_dependency(jansson jansson)
-if(FERRY_BUILD_APPLIANCE)
-  ferry_dependency(blkid blkid)
-endif()
+ferry_dependency(tirpc libtirpc ARCHIVE libtirpc.a) # XDR
+ferry_dependency(jansson jansson)                  # QMP
+ferry_dependency(blkid blkid ARCHIVE libblkid.a)   # the daemon: what is on a partition
+ferry_dependency(nettle nettle ARCHIVE libnettle.a) # the daemon: checksums
 if(FERRY_BUILD_TESTS)
   ferry_dependency(cmocka cmocka)
 endif()

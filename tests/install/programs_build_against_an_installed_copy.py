@@ -75,7 +75,9 @@ class Installed(unittest.TestCase):
             with self.subTest(header=header.name):
                 for language in ("c", "c++") if has_cxx() else ("c",):
                     run("cc", "-x", language, "-fsyntax-only", *STRICT,
-                        *self.flags("--cflags"), "-include", header, os.devnull)
+                        *self.flags("--cflags"), "-include", header, "-",
+                        input="int main(void) { return 0; }\n"
+                        if language == "c" else "int main() { return 0; }\n")
 
     def test_nothing_private_is_installed(self):
         headers = {p.name for p in self.prefix.rglob("*.h")}
