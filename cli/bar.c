@@ -19,8 +19,12 @@
 
 enum part { PERCENT, FILES, AMOUNT, RATE, ETA, NPARTS };
 
-/* The order in which parts give way on a narrow terminal. */
-static const enum part gives_way[] = {FILES, AMOUNT, ETA, RATE, PERCENT};
+/* The order in which parts give way on a narrow terminal. The amount is all there is to say
+ * when the total is unknown; else the percentage says it shorter. */
+static const enum part gives_way[2][NPARTS] = {
+    {FILES, ETA, RATE, PERCENT, AMOUNT},
+    {FILES, AMOUNT, ETA, RATE, PERCENT},
+};
 
 struct parts {
     char text[NPARTS][TEXT_MAX * 3];
@@ -128,16 +132,17 @@ static struct layout fit(const struct bar *b, size_t width, size_t label,
 {
     size_t least = label < LABEL_MIN ? label : LABEL_MIN;
     size_t middle = b->total ? 2 + 2 + GAUGE_MIN : 2 + 1;
+    const enum part *weakest = gives_way[b->total != 0];
     for (size_t i = 0; i < NPARTS; i++) {
         if (least + middle + parts_width(parts) <= width)
             break;
-        /* The gauge goes before the rate and the percentage: they tell more. */
-        if (b->total && (gives_way[i] == RATE || gives_way[i] == PERCENT))
+        /* The gauge goes before the rate and the percentage, which tell more. */
+        if (weakest[i] == PERCENT || (weakest[i] == RATE && b->total))
             middle = 0;
         if (least + middle + parts_width(parts) <= width)
             break;
-        if (gives_way[i] != PERCENT)
-            parts->text[gives_way[i]][0] = 0;
+        if (i + 1 < NPARTS)
+            parts->text[weakest[i]][0] = 0;
     }
 
     struct layout l = {.label = label, .middle = middle};

@@ -305,6 +305,6 @@ const struct command cp_command = {
     .option = option,
     .min_operands = 2,
     .max_operands = -1,
-    .missing = "DST, or SRC and DST,",
+    .missing = "SRC or DST",
     .run = run,
 };

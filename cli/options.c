@@ -2,6 +2,7 @@
 #include "options.h"
 
 #include "auto.h"
+#include "command.h"
 #include "say.h"
 #include "text.h"
 
@@ -171,8 +172,10 @@ int options_parse(struct options *o, const struct command *command, int argc,
     while ((c = getopt_long(argc, argv, shorts, longs, NULL)) != -1) {
         if (c == '?' || c == ':')
             return complain(c, argv);
+        /* Codes beyond a char are long options: not for strchr, to which 0x100 is 0. */
         bool own = command && command->option &&
-                   (c >= 0x200 || (command->shorts && strchr(command->shorts, c)));
+                   (c >= OPT_OWN ||
+                    (c < OPT_FORMAT && command->shorts && strchr(command->shorts, c)));
         int r = own ? command->option(o, c, optarg) : parse_common(o, c, optarg);
         if (r != 0)
             return r;
