@@ -42,7 +42,8 @@ typedef struct ferry_stream ferry_stream;
 typedef struct ferry_conn_opts {
     bool server;
     /* Server: a CALL arrived. Takes over the stream (ferry_stream_reply ends it) and
-     * the body (the XDR arguments). Runs in the reader task; must not suspend: spawn. */
+     * the body (the XDR arguments). Runs in the reader task; must not suspend: spawn.
+     * */
     void (*on_call)(void *arg, ferry_stream *st, ferry_slice body);
     /* Client: one line of text from the daemon; its bytes are the daemon's, so escape
      * what is shown. May be NULL. */
@@ -101,8 +102,9 @@ bool ferry_stream_replied(const ferry_stream *st);
  * harmless after the REPLY. */
 void ferry_stream_reset(ferry_stream *st, int code);
 
-/* Bytes the peer has consumed of what we wrote, holes included: sent, less what is in
- * flight. Moves when a CREDIT comes, so in steps of half a window, and never back. */
+/* Bytes the peer has surely consumed of what we wrote, holes included. Moves when a
+ * CREDIT comes, so in steps of half a window; what came last is told by the REPLY only.
+ * */
 uint64_t ferry_stream_acked(const ferry_stream *st);
 
 /* The last PROGRESS frame: done and total, 0 and 0 before the first. */

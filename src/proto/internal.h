@@ -70,7 +70,6 @@ struct ferry_stream {
     unsigned queue_head, queue_count;
     size_t queue_bytes;
     ferry_send_window send;
-    uint64_t written, acked; /* bytes, holes included */
     ferry_cond writable;
 
     /* from the peer */

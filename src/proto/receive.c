@@ -201,11 +201,6 @@ static int on_credit(ferry_conn *c, ferry_stream *st, const ferry_frame *f,
 {
     if (ferry_send_window_credit(&st->send, ferry_get32(payload)) < 0)
         return wrong(c, f, "more than is in flight");
-
-    uint64_t in_flight = ferry_send_window_in_flight(&st->send);
-    uint64_t acked = st->written > in_flight ? st->written - in_flight : 0;
-    if (acked > st->acked)
-        st->acked = acked;
     ferry_writer_ready(st);
     return 0;
 }

@@ -106,7 +106,7 @@ void ferry_stream_reset(ferry_stream *st, int code)
 
 uint64_t ferry_stream_acked(const ferry_stream *st)
 {
-    return st->acked;
+    return st->send.acked;
 }
 
 void ferry_stream_progress(const ferry_stream *st, uint64_t *ret_done,

@@ -6,6 +6,7 @@
 #include <guestferry/error.h>
 
 #include <assert.h>
+#include <string.h>
 
 void ferry_send_window_init(ferry_send_window *w, uint32_t size)
 {
@@ -17,10 +18,28 @@ uint32_t ferry_send_window_room(const ferry_send_window *w)
     return (uint32_t)(w->limit - w->sent);
 }
 
-void ferry_send_window_sent(ferry_send_window *w, uint32_t n)
+void ferry_send_window_sent(ferry_send_window *w, uint32_t cost, uint64_t bytes)
 {
-    assert(n <= ferry_send_window_room(w));
-    w->sent += n;
+    assert(cost <= ferry_send_window_room(w));
+    w->sent += cost;
+    w->bytes += bytes;
+
+    if (w->sent - w->marked < w->size / FERRY_WINDOW_MARKS)
+        return;
+    assert(w->nmarks <= FERRY_WINDOW_MARKS);
+    w->marks[w->nmarks++] = (struct ferry_window_mark){w->sent, w->bytes};
+    w->marked = w->sent;
+}
+
+/* Takes off the marks that credit has passed. */
+static void acknowledge(ferry_send_window *w)
+{
+    uint64_t credited = w->limit - w->size;
+    unsigned n = 0;
+    while (n < w->nmarks && w->marks[n].sent <= credited)
+        w->acked = w->marks[n++].bytes;
+    w->nmarks -= n;
+    memmove(w->marks, w->marks + n, w->nmarks * sizeof *w->marks);
 }
 
 uint32_t ferry_send_window_in_flight(const ferry_send_window *w)
@@ -33,6 +52,7 @@ int ferry_send_window_credit(ferry_send_window *w, uint32_t n)
     if (n == 0 || n > ferry_send_window_in_flight(w))
         return -FERRY_EPROTO;
     w->limit += n;
+    acknowledge(w);
     return 0;
 }
 

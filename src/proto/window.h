@@ -33,9 +33,22 @@ static inline uint32_t ferry_window_cost(uint32_t payload)
     return payload < FERRY_COST_MIN ? FERRY_COST_MIN : payload;
 }
 
+/* A credit is a cost, progress is bytes (a hole's are many), so the sender notes now
+ * and then how many bytes it had sent at what cost. Notes are at least
+ * 1/FERRY_WINDOW_MARKS of the window apart: one more than that are ever in flight. */
+#define FERRY_WINDOW_MARKS 8
+
+struct ferry_window_mark {
+    uint64_t sent, bytes;
+};
+
 typedef struct ferry_send_window {
     uint64_t sent, limit;
-    uint32_t size; /* the most that limit may ever be ahead of sent */
+    uint32_t size;         /* the most that limit may ever be ahead of sent */
+    uint64_t bytes, acked; /* bytes sent, and of these surely consumed; holes count */
+    struct ferry_window_mark marks[FERRY_WINDOW_MARKS + 1]; /* oldest first */
+    unsigned nmarks;
+    uint64_t marked; /* `sent` at the newest, in flight or not */
 } ferry_send_window;
 
 typedef struct ferry_recv_window {
@@ -45,7 +58,8 @@ typedef struct ferry_recv_window {
 
 void ferry_send_window_init(ferry_send_window *w, uint32_t size);
 uint32_t ferry_send_window_room(const ferry_send_window *w);
-void ferry_send_window_sent(ferry_send_window *w, uint32_t n); /* n <= room */
+/* A frame of this cost (at most the room) that stands for so many bytes. */
+void ferry_send_window_sent(ferry_send_window *w, uint32_t cost, uint64_t bytes);
 /* What was sent and not yet given back. */
 uint32_t ferry_send_window_in_flight(const ferry_send_window *w);
 /* -FERRY_EPROTO for what no receiver can mean: nothing, or more than is in flight. */

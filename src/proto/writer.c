@@ -205,11 +205,11 @@ void ferry_writer_ready(ferry_stream *st)
 static void put_data(struct ferry_gather *g, ferry_stream *st)
 {
     struct ferry_outgoing next = st->queue[st->queue_head];
-    ferry_send_window_sent(&st->send, front_cost(st));
+    ferry_send_window_sent(&st->send, front_cost(st),
+                           next.hole ? next.hole : next.data.len);
     st->queue_head = (st->queue_head + 1) % FERRY_STREAM_QUEUE;
     st->queue_count--;
     st->queue_bytes -= next.data.len;
-    st->written += next.hole ? next.hole : next.data.len;
 
     if (next.hole) {
         ferry_put64(put_header(g, FERRY_DATA, FERRY_FRAME_HOLE, st->id, 8, 8),

@@ -180,7 +180,7 @@ static const struct rule rules[] = {
     {"DATA after END", true, data_after_end, "after the END or RESET of its side"},
     {"END after END", true, end_after_end, "after the END or RESET of its side"},
     {"DATA after RESET", true, data_after_reset, "after the END or RESET of its side"},
-    {"RESET after RESET", true, reset_after_reset, "after the END or RESET of its side"},
+    {"RESET again", true, reset_after_reset, "after the END or RESET of its side"},
     {"RESET with success", true, reset_with_success, "its code is not an error"},
     {"DATA over window", true, data_over_window,
      "DATA on stream 1: more than the window"},

@@ -188,7 +188,7 @@ static void on_call(void *arg, ferry_stream *st, ferry_slice body)
     sim *s = arg;
     s->started++;
     struct call *call = calloc(1, sizeof *call);
-    if (!call || body.len != REQUEST_SIZE)
+    if (!call || !fake_equal(body.len, REQUEST_SIZE))
         goto fail;
     call->s = s;
     call->st = st;
@@ -264,6 +264,7 @@ static FERRY_CO int server_task(void *arg)
         ferry_conn_hello(s->server, s->server_hash, "server build 2", NULL);
     if (s->server_result == 0)
         s->server_result = ferry_conn_run(s->server);
+    wire_cut(s->server_end); /* as a daemon that ends would */
     return 0;
 }
 
@@ -301,6 +302,8 @@ static FERRY_CO int both_sides(void *arg)
     wire_new(&s->to_server, &s->to_client, ends);
     s->client_end = ends[0];
     s->server_end = ends[1];
+    if (s->fail_at)
+        *s->fail_at = s->fail_after;
     ferry_conn_opts for_client = {.on_log = on_log, .arg = s};
     ferry_conn_opts for_server = {.server = true, .on_call = on_call, .arg = s};
     int r = ferry_conn_new(s->loop, ends[0], &for_client, &s->client);

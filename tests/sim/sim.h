@@ -2,7 +2,7 @@
  * that answers calls by procedure number. The wire between them is as bad as the test
  * wants.
  *
- *      test's client(sim) --> sim->client ==== wire ==== sim->server --> a task per call
+ *      body(sim) --> sim->client ==== wire ==== sim->server --> a task per call
  */
 #ifndef FERRY_TESTS_SIM_H
 #define FERRY_TESTS_SIM_H
@@ -42,6 +42,8 @@ struct sim {
     FERRY_CO int (*body)(sim *s);     /* the client's side of the test */
     void *user;
     const char *client_hash, *server_hash;
+    long *fail_at,
+        fail_after; /* not NULL: set so once both connections are to be made */
 
     /* while body runs */
     ferry_loop *loop;

@@ -207,7 +207,7 @@ static void way_init(struct way *y, const wire_faults *faults)
     ferry_cond_init(&y->changed);
 }
 
-void wire_new(const wire_faults *to_1, const wire_faults *to_0, ferry_link *ret_ends[2])
+void wire_new(const wire_faults *to_1, const wire_faults *to_0, ferry_link *ret_ends[])
 {
     struct wire *w = calloc(1, sizeof *w);
     if (!w)
@@ -233,7 +233,7 @@ uint64_t wire_read(const ferry_link *end)
 
 void wire_hold(ferry_link *end, bool hold)
 {
-    struct way *y = outward(end_of(end));
+    struct way *y = inward(end_of(end));
     y->held = hold;
     ferry_cond_wake(&y->changed);
 }
@@ -243,6 +243,11 @@ void wire_end_of_writing(ferry_link *end)
     struct way *y = outward(end_of(end));
     y->ended = true;
     ferry_cond_wake(&y->changed);
+}
+
+void wire_cut(ferry_link *end)
+{
+    break_wire(end_of(end)->wire, -EPIPE);
 }
 
 unsigned wire_open_ends(void)

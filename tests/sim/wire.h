@@ -34,17 +34,20 @@ typedef struct wire_faults {
 
 /* Aborts the program when there is no memory. The wire is gone when both ends are
  * closed. */
-void wire_new(const wire_faults *to_1, const wire_faults *to_0, ferry_link *ret_ends[2]);
+void wire_new(const wire_faults *to_1, const wire_faults *to_0, ferry_link *ret_ends[]);
 
 /* Bytes that this end has written so far, and that it has read. */
 uint64_t wire_written(const ferry_link *end);
 uint64_t wire_read(const ferry_link *end);
 
-/* Stops and resumes the delivery of what this end writes. */
+/* Stops and resumes the delivery of what this end reads. */
 void wire_hold(ferry_link *end, bool hold);
 
 /* No more will come from this end; it can still read. */
 void wire_end_of_writing(ferry_link *end);
+
+/* Both directions end now; what is on the way still arrives. */
+void wire_cut(ferry_link *end);
 
 /* Ends of wires that are not closed yet, in the whole program. */
 unsigned wire_open_ends(void);

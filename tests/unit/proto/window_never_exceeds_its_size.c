@@ -23,7 +23,7 @@ static void starts_open_and_closes_exactly(void **state)
     ferry_send_window_init(&s, SIZE);
     assert_int_equal(ferry_send_window_room(&s), SIZE);
     assert_int_equal(ferry_send_window_in_flight(&s), 0);
-    ferry_send_window_sent(&s, SIZE);
+    ferry_send_window_sent(&s, SIZE, SIZE);
     assert_int_equal(ferry_send_window_room(&s), 0);
     assert_int_equal(ferry_send_window_in_flight(&s), SIZE);
 }
@@ -34,7 +34,7 @@ static void absurd_credit_is_refused(void **state)
     ferry_send_window s;
     ferry_send_window_init(&s, SIZE);
     assert_int_equal(ferry_send_window_credit(&s, 1), -FERRY_EPROTO);
-    ferry_send_window_sent(&s, 100);
+    ferry_send_window_sent(&s, 100, 100);
     assert_int_equal(ferry_send_window_credit(&s, 0), -FERRY_EPROTO);
     assert_int_equal(ferry_send_window_credit(&s, 101), -FERRY_EPROTO);
     assert_int_equal(ferry_send_window_credit(&s, UINT32_MAX), -FERRY_EPROTO);
@@ -66,6 +66,50 @@ static void no_frame_is_free(void **state)
     assert_int_equal(ferry_window_cost(FERRY_FRAME_MAX), FERRY_FRAME_MAX);
 }
 
+/* Progress is in bytes of the frames whose cost came back, never of others. */
+static void acknowledged_bytes_were_consumed(void **state)
+{
+    (void)state;
+    ferry_send_window s;
+    ferry_send_window_init(&s, SIZE);
+    for (int i = 0; i < 8; i++)
+        ferry_send_window_sent(&s, SIZE / 8, i < 4 ? SIZE / 8 : 1 << 30);
+    assert_int_equal(s.acked, 0);
+    assert_int_equal(ferry_send_window_credit(&s, SIZE / 8 - 1), 0);
+    assert_int_equal(s.acked, 0);
+    assert_int_equal(ferry_send_window_credit(&s, SIZE / 8), 0);
+    assert_int_equal(s.acked, SIZE / 8);
+    assert_int_equal(ferry_send_window_credit(&s, SIZE / 2), 0);
+    assert_int_equal(s.acked, SIZE / 2 + (1 << 30));
+    assert_int_equal(ferry_send_window_credit(&s, SIZE / 4 + 1), 0);
+    assert_int_equal(s.acked, SIZE / 2 + 4ull * (1 << 30));
+    assert_int_equal(s.acked, s.bytes);
+}
+
+/* However the frames fall, what is acknowledged lags behind what is credited by less
+ * than two marks, and never runs ahead. Here a byte costs what it is. */
+static void acknowledgement_keeps_up(void **state)
+{
+    (void)state;
+    for (unsigned seed = 1; seed <= 20; seed++) {
+        unsigned dice = seed;
+        ferry_send_window s;
+        ferry_send_window_init(&s, SIZE);
+        for (int i = 0; i < 20000; i++) {
+            uint32_t n = 64 + (uint32_t)rand_r(&dice) % 60000;
+            if (n <= ferry_send_window_room(&s))
+                ferry_send_window_sent(&s, n, n);
+            uint32_t back = (uint32_t)rand_r(&dice) % 60000 + 1;
+            if (back <= ferry_send_window_in_flight(&s))
+                assert_int_equal(ferry_send_window_credit(&s, back), 0);
+            uint64_t credited = s.limit - SIZE;
+            assert_true(s.acked <= credited);
+            assert_true(s.acked + SIZE / 4 + 60064 > credited);
+        }
+        assert_true(s.acked > 100ull * SIZE);
+    }
+}
+
 struct pair {
     ferry_send_window s;
     ferry_recv_window r;
@@ -86,7 +130,7 @@ static void turn(struct pair *p, unsigned *seed)
     case 0:
         if (n > ferry_send_window_room(&p->s))
             return;
-        ferry_send_window_sent(&p->s, n);
+        ferry_send_window_sent(&p->s, n, n);
         p->wire += n;
         return;
     case 1:
@@ -137,6 +181,8 @@ int main(void)
         cmocka_unit_test(absurd_credit_is_refused),
         cmocka_unit_test(one_byte_too_many_is_refused),
         cmocka_unit_test(no_frame_is_free),
+        cmocka_unit_test(acknowledged_bytes_were_consumed),
+        cmocka_unit_test(acknowledgement_keeps_up),
         cmocka_unit_test(any_order_keeps_the_bound),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
