@@ -3,15 +3,12 @@
 #include "guest.h"
 
 #include "base/auto.h"
+#include "guest_main.h"
 
-#include <setjmp.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/xattr.h>
-
-#include <cmocka.h>
 
 static void any_size_in_any_pieces(struct guest *g)
 {
@@ -133,18 +130,12 @@ static void what_cannot_be_is_told(struct guest *g)
     check_equal(count_entries(g->root), 2);
 }
 
-#define TEST(body)                                                                       \
-    static void test_##body(void **state)                                                \
-    {                                                                                    \
-        (void)state;                                                                     \
-        in_guest(body);                                                                  \
-    }
-TEST(any_size_in_any_pieces)
-TEST(new_file_gets_mode_and_owner)
-TEST(replaced_small_and_large)
-TEST(link_is_followed_to_its_file)
-TEST(durable_is_the_same_file)
-TEST(what_cannot_be_is_told)
+GUEST_TEST(any_size_in_any_pieces)
+GUEST_TEST(new_file_gets_mode_and_owner)
+GUEST_TEST(replaced_small_and_large)
+GUEST_TEST(link_is_followed_to_its_file)
+GUEST_TEST(durable_is_the_same_file)
+GUEST_TEST(what_cannot_be_is_told)
 
 int main(void)
 {
