@@ -7,6 +7,8 @@
 #include <errno.h>
 #include <ferry_config.h>
 #include <fcntl.h>
+#include <jansson.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -75,23 +77,43 @@ static int complain(const struct source *from, const char *name, int code, ferry
                          from->dir, name, from->who, why);
 }
 
+/* *ret is dir/name, whatever the result. */
+static int find_file(const struct source *from, const char *dir, const char *name,
+                     char **ret, ferry_error *e)
+{
+    if (asprintf(ret, "%s/%s", dir, name) < 0) {
+        *ret = NULL;
+        return no_memory(e);
+    }
+    int r = usable(*ret);
+    return r < 0 ? complain(from, name, r, e) : 0;
+}
+
+/* Some of the paths travel to qemu as JSON, which has no way to write other bytes. */
+static bool is_utf8(const char *s)
+{
+    json_t *j = json_string(s);
+    json_decref(j);
+    return j;
+}
+
 int ferry_appliance_find(const ferry_platform *p, const char *given, ferry_appliance *ret,
                          ferry_error *e)
 {
     struct source from = where(given);
     ferry_appliance a = {.dir = absolute(from.dir)};
-    if (!a.dir || asprintf(&a.kernel, "%s/%s", a.dir, p->kernel) < 0)
-        a.kernel = NULL;
-    if (!a.kernel || asprintf(&a.initramfs, "%s/%s", a.dir, p->initramfs) < 0)
-        a.initramfs = NULL;
 
-    int r = 0;
-    if (!a.initramfs)
-        r = no_memory(e);
-    else if ((r = usable(a.kernel)) < 0)
-        r = complain(&from, p->kernel, r, e);
-    else if ((r = usable(a.initramfs)) < 0)
-        r = complain(&from, p->initramfs, r, e);
+    int r = a.dir ? 0 : no_memory(e);
+    if (r == 0 && !is_utf8(a.dir))
+        r = ferry_fail(e, -FERRY_ELAUNCH, "launch",
+                       "no appliance: the name %s (from %s) is not UTF-8", from.dir,
+                       from.who);
+    if (r == 0)
+        r = find_file(&from, a.dir, p->kernel, &a.kernel, e);
+    if (r == 0)
+        r = find_file(&from, a.dir, p->initramfs, &a.initramfs, e);
+    if (r == 0)
+        r = find_file(&from, a.dir, p->usr, &a.usr, e);
     if (r < 0) {
         ferry_appliance_done(&a);
         return r;
@@ -105,6 +127,7 @@ void ferry_appliance_done(ferry_appliance *a)
     free(a->dir);
     free(a->kernel);
     free(a->initramfs);
+    free(a->usr);
     memset(a, 0, sizeof *a);
 }
 

@@ -26,6 +26,7 @@ static const ferry_platform platforms[] = {
         .cpu_kvm = "host",
         .kernel = "vmlinux",
         .initramfs = "initramfs",
+        .usr = "usr.img",
         .console = "ttyS0",
         .append = "panic=-1 oops=panic tsc=reliable no_timer_check mitigations=off "
                   "cryptomgr.notests 8250.nr_uarts=1 random.trust_cpu=on",
@@ -178,6 +179,20 @@ static char *blockdev_json(const ferry_drive *d, unsigned i, unsigned set)
     return text;
 }
 
+/* The appliance's own programs: the only virtio-blk disk, /dev/vda. Many qemus share it
+ * and nobody writes it, so nothing is to be locked. */
+static void add_usr(struct args *a, const char *path)
+{
+    json_t *node = json_pack("{s:s, s:s, s:b, s:{s:s, s:s, s:s}}", "node-name", "usr",
+                             "driver", "raw", "read-only", 1, "file", "driver", "file",
+                             "filename", path, "locking", "off");
+    add(a, "-blockdev");
+    add_owned(a, node ? json_dumps(node, JSON_COMPACT) : NULL);
+    json_decref(node);
+    add(a, "-device");
+    add(a, "virtio-blk-pci,drive=usr");
+}
+
 static void add_drives(struct args *a, const ferry_argv_in *in)
 {
     add(a, "-device");
@@ -218,6 +233,7 @@ int ferry_argv_build(const ferry_argv_in *in, char ***ret)
     struct args a = {0};
     add_base(&a, in);
     add_sockets(&a);
+    add_usr(&a, in->usr);
     add_drives(&a, in);
     if (a.failed) {
         /* A hole where a string is missing would hide the ones behind it. */

@@ -122,6 +122,7 @@ static FERRY_CO int spawn(ferry_machine *m, ferry_error *e)
         .qemu = m->found.qemu,
         .kernel = m->found.appliance.kernel,
         .initramfs = m->found.appliance.initramfs,
+        .usr = m->found.appliance.usr,
         .drives = m->spec.drives,
         .ndrives = m->spec.ndrives,
         .accel = m->accel,

@@ -12,6 +12,10 @@
 
 #include <cmocka.h>
 
+#define USR                                                                              \
+    "{\"node-name\":\"usr\",\"driver\":\"raw\",\"read-only\":true,\"file\":{"            \
+    "\"driver\":\"file\",\"filename\":\"/a,b/usr.img\",\"locking\":\"off\"}}\n"
+
 static ferry_argv_in input(void)
 {
     return (ferry_argv_in){
@@ -19,6 +23,7 @@ static ferry_argv_in input(void)
         .qemu = "/usr/bin/qemu-system-x86_64",
         .kernel = "/a/vmlinux",
         .initramfs = "/a/initramfs",
+        .usr = "/a,b/usr.img",
         .accel = FERRY_ACCEL_TCG,
         .sandbox = true,
     };
@@ -68,12 +73,13 @@ static void without_drives(void **state)
                   "socket,id=channel,fd=4\n");
     assert_values(argv, "-mon", "chardev=qmp,mode=control\n");
     assert_values(argv, "-serial", "chardev:console\n");
-    assert_values(argv, "-blockdev", "");
+    assert_values(argv, "-blockdev", USR);
     assert_values(argv, "-add-fd", "");
     assert_values(argv, "-netdev", "");
 
     char device[1024];
     values_of(argv, "-device", device, sizeof device);
+    assert_non_null(strstr(device, "virtio-blk-pci,drive=usr\n"));
     assert_non_null(strstr(device, "virtserialport,chardev=channel,name=org.guestferry.0\n"));
 }
 
@@ -146,6 +152,7 @@ static void drives_in_order(void **state)
 
     assert_values(
         argv, "-blockdev",
+        USR
         "{\"node-name\":\"drive0\",\"driver\":\"raw\",\"read-only\":false,"
         "\"cache\":{\"direct\":false,\"no-flush\":false},"
         "\"file\":{\"driver\":\"file\",\"filename\":\"/d/a,b:c \\\"q\\\".img\","

@@ -80,6 +80,8 @@ static void appliance(void **state)
     make("app/initramfs", 0600, "");
     appliance_not_found("app", "app/initramfs", "empty");
     make("app/initramfs", 0600, "070701");
+    appliance_not_found("app", "app/usr.img", "no such file");
+    make("app/usr.img", 0600, "ext4");
 
     setenv("FERRY_APPLIANCE", "app", 1);
     ferry_appliance a = {0};
@@ -90,6 +92,8 @@ static void appliance(void **state)
     assert_string_equal(a.kernel, expected);
     snprintf(expected, sizeof expected, "%s/app/initramfs", dir);
     assert_string_equal(a.initramfs, expected);
+    snprintf(expected, sizeof expected, "%s/app/usr.img", dir);
+    assert_string_equal(a.usr, expected);
     ferry_appliance_done(&a);
 }
 
