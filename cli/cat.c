@@ -38,9 +38,7 @@ static int cat_each(struct session *s, const char *path, void *user)
         r = session_await(s, op, &e);
         progress_end(&s->progress, r == 0 ? "done" : "failed");
     }
-    if (r == -FERRY_EPIPE)
-        return STATUS_BROKEN_PIPE; /* `| head` has seen enough */
-    return r < 0 ? session_failed(s, path, &e) : STATUS_OK;
+    return r < 0 ? session_failed_transfer(s, "-", path, &e) : STATUS_OK;
 }
 
 static int run(const struct options *o, char **operands, int n)

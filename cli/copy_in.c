@@ -192,7 +192,7 @@ static void upload_done(struct pump_task *t, int result, const ferry_error *e)
         copy_file_done(c, u->e);
     } else {
         copy_check_over(c, result);
-        copy_failed(c, session_failed_on(c->s, u->e->src, e));
+        copy_failed(c, session_failed_transfer(c->s, u->e->src, u->e->dst, e));
     }
     if (u->fd >= 0)
         close(u->fd);

@@ -269,7 +269,8 @@ static void download_done(struct pump_task *t, int result, const ferry_error *er
         if (r < 0)
             fail_errno(c, e->dst, r);
     } else if (r < 0) {
-        fail_guest(c, e->src, err);
+        copy_check_over(c, r);
+        copy_failed(c, session_failed_transfer(c->s, e->dst, e->src, err));
     }
     if (r == 0) {
         ferry_progress p = {0};

@@ -105,7 +105,8 @@ static void check_appliance(struct report *r)
     const char *dir = getenv("FERRY_APPLIANCE");
     if (!dir || !*dir)
         dir = FERRY_CONFIG_APPLIANCE;
-    static const char *const files[] = {"vmlinux", "initramfs", "manifest.json"};
+    static const char *const files[] = {"vmlinux", "initramfs", "usr.img",
+                                        "manifest.json"};
     for (size_t i = 0; i < sizeof files / sizeof *files; i++) {
         FERRY_AUTO(mem) char *path = text_join(dir, files[i]);
         struct stat st;

@@ -110,7 +110,6 @@ int status_of(const ferry_error *e)
     case -FERRY_ENOENT: return STATUS_NOT_FOUND;
     case -FERRY_ELAUNCH:
     case -FERRY_EMISMATCH: return STATUS_LAUNCH;
-    case -FERRY_EPIPE: return STATUS_BROKEN_PIPE;
     default: return STATUS_FAILED;
     }
 }

@@ -247,3 +247,34 @@ int session_failed(struct session *s, const char *path, const ferry_error *e)
     FERRY_AUTO(mem) char *name = session_name(s, path);
     return session_failed_on(s, name ? name : path, e);
 }
+
+/* What is left of `text` behind `prefix: `; NULL if it does not start so. */
+static const char *behind(const char *text, const char *prefix)
+{
+    size_t n = strlen(prefix);
+    return !strncmp(text, prefix, n) && !strncmp(text + n, ": ", 2) ? text + n + 2
+                                                                    : NULL;
+}
+
+int session_failed_transfer(struct session *s, const char *local, const char *path,
+                            const ferry_error *e)
+{
+    /* The library names a file of the host by its path, a descriptor by its role. */
+    const char *in = behind(e->msg, "the source"),
+               *out = behind(e->msg, "the destination");
+    const char *what = in ? in : out ? out : behind(e->msg, local);
+    if (e->msg[0] && !what)
+        return session_failed(s, path, e);
+
+    bool stream = !strcmp(local, "-");
+    if (stream && out && e->code == -FERRY_EPIPE)
+        return STATUS_BROKEN_PIPE; /* `| head` has seen enough: nothing to say */
+    ferry_error bare = *e;
+    snprintf(bare.msg, sizeof bare.msg, "%s", what ? what : "");
+    session_failed_on(s,
+                      !stream ? local
+                      : in    ? "standard input"
+                              : "standard output",
+                      &bare);
+    return STATUS_FAILED; /* never 4, which is for files in the image */
+}

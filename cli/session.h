@@ -72,6 +72,10 @@ bool session_is_over(int code);
 int session_failed(struct session *s, const char *path, const ferry_error *e);
 /* The same about a thing on the host. */
 int session_failed_on(struct session *s, const char *thing, const ferry_error *e);
+/* The same about a transfer: `local` is its side on the host, `path` that in the image; the
+ * message tells which of them failed. */
+int session_failed_transfer(struct session *s, const char *local, const char *path,
+                            const ferry_error *e);
 /* "disk.qcow2:/path". NULL: no memory. The caller frees. */
 char *session_name(const struct session *s, const char *path);
 
