@@ -183,7 +183,7 @@ int ferryd_truncate_size(struct ferryd_call *c, const fx_truncate_size_args *a,
     off_t size = a->size;
     if (size < 0)
         return ferryd_failf(c, e, -FERRY_EINVAL, "%s: a size is not negative", a->path);
-    return ferryd_with_file(c, a->path, O_WRONLY | O_NONBLOCK | O_NOCTTY, truncate_fd,
+    return ferryd_with_file(c, a->path, O_RDWR | O_NONBLOCK | O_NOCTTY, truncate_fd,
                             &size, e);
 }
 

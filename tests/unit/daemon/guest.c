@@ -173,6 +173,41 @@ void in_guest(FERRY_CO void (*body)(struct guest *g))
     assert_int_equal(system(command), 0);
 }
 
+static bool shell(const char *fmt, ...)
+{
+    char command[512];
+    va_list ap;
+    va_start(ap, fmt);
+    vsnprintf(command, sizeof command, fmt, ap);
+    va_end(ap);
+    return system(command) == 0;
+}
+
+bool in_guest_on(const char *type, unsigned mib, FERRY_CO void (*body)(struct guest *g))
+{
+    char dir[] = "/tmp/ferry-guest-XXXXXX", image[64];
+    skip_unless_root();
+    assert_non_null(mkdtemp(dir));
+    snprintf(image, sizeof image, "%s.img", dir);
+
+    bool mounted;
+    if (strcmp(type, "tmpfs") == 0)
+        mounted = shell("mount -t tmpfs -o size=%um tmpfs %s 2>/dev/null", mib, dir);
+    else
+        mounted = shell("truncate -s %uM %s && mkfs.%s -q %s >/dev/null 2>&1 && "
+                        "mount -o loop -t %s %s %s 2>/dev/null",
+                        mib, image, type, image, type, image, dir);
+    if (mounted) {
+        in_guest_at(dir, body);
+        assert_true(shell("umount %s", dir)); /* the daemon holds it no more */
+    } else {
+        fprintf(stderr, "skipped: cannot mount %s here\n", type);
+    }
+    unlink(image);
+    assert_int_equal(rmdir(dir), 0);
+    return mounted;
+}
+
 /* ---- calls --------------------------------------------------------------------------------- */
 
 ferry_stream *guest_open(struct guest *g, uint32_t proc, xdrproc_t xdr_args,

@@ -34,6 +34,10 @@ void in_guest(FERRY_CO void (*body)(struct guest *g));
  * mounted at the root. */
 void in_guest_at(const char *dir, FERRY_CO void (*body)(struct guest *g));
 
+/* The same on a new file system of this type ("ext4", "tmpfs") and size, mounted for the test. Returns
+ * false when this machine cannot mount such a one: the caller counts the test as skipped. */
+bool in_guest_on(const char *type, unsigned mib, FERRY_CO void (*body)(struct guest *g));
+
 /* One call without data: returns the code, and on success the decoded result (xdr_free is the
  * caller's). */
 FERRY_CO int guest_call(struct guest *g, uint32_t proc, xdrproc_t xdr_args, const void *args,
