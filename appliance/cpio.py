@@ -31,8 +31,8 @@ def _content(path, mode):
 
 
 def _paths(tree):
-    """Every path below tree, relative, parents first, in an order of their own."""
-    found = []
+    """The tree and every path below it, relative, parents first, in an order of their own."""
+    found = ["."]
     for where, dirs, files in os.walk(tree):
         for name in dirs + files:
             found.append(os.path.relpath(os.path.join(where, name), tree))

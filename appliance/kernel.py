@@ -26,6 +26,7 @@ class Failed(Exception):
 
 class Kernel:
     def __init__(self, where):
+        self.where = where
         self.package = os.path.basename(where)  # NAME_VERSION
         self.name, self.version = self.package.split("_", 1)
         self.release = self.name.removeprefix("linux-image-")

@@ -1,4 +1,4 @@
-"""The initramfs as a directory: programs, their libraries, modules, our own files.
+"""The appliance as a directory: programs, their libraries, modules, our own files.
 
 dracut-install finds the libraries of programs and the modules that modules need; we only
 say what (contents.toml) and where.
@@ -17,8 +17,8 @@ DRACUT_INSTALL = "/usr/lib/dracut/dracut-install"
 PROGRAM_DIRS = ["/usr/sbin", "/usr/bin", "/sbin", "/bin"]
 
 # Mount points of daemon/boot.c, and what a merged-/usr system has as links.
-DIRS = ["dev", "proc", "sys", "run", "tmp", "sysroot", "etc/ferryd", "usr/bin", "usr/sbin",
-        "usr/lib", "usr/lib64", "var/lib"]
+DIRS = ["dev", "proc", "sys", "run", "tmp", "sysroot", "etc/ferryd", "modules",
+        "usr/bin", "usr/sbin", "usr/lib", "usr/lib64", "var/lib"]
 LINKS = {"bin": "usr/bin", "sbin": "usr/sbin", "lib": "usr/lib", "lib64": "usr/lib64",
          "var/run": "../run", "var/lock": "../run/lock", "var/tmp": "../tmp",
          "etc/mtab": "../proc/self/mounts"}
@@ -53,14 +53,17 @@ def programs(tree, wanted):
 
 
 def files(tree, wanted):
-    """Single files of the host's. `wanted`: package -> paths."""
+    """Data of the host's, whole directories too. `wanted`: package -> paths."""
     for package, paths in wanted.items():
         for path in paths:
             if not os.path.exists(path):
                 raise Failed(f"{path} is not here: apt-get install {package}")
             target = tree + path
             os.makedirs(os.path.dirname(target), exist_ok=True)
-            shutil.copyfile(path, target)
+            if os.path.isdir(path):
+                shutil.copytree(path, target, copy_function=shutil.copyfile)
+            else:
+                shutil.copyfile(path, target)
 
 
 def libraries_of(tree, program):
@@ -90,30 +93,55 @@ def _name(path):
     return os.path.basename(path).removesuffix(".ko").replace("-", "_")
 
 
-def _boot_order(moddir, boot):
-    """Paths of the boot modules and of what they need, each after its needs."""
+def _load_order(moddir, wanted):
+    """Paths of the wanted modules and of what they need, each after its needs."""
     needs = _needs(moddir)
     by_name = {_name(path): path for path in needs}
     order = []
-    for name in boot:
+    for name in wanted:
         path = by_name[name.replace("-", "_")]
-        order += [m for m in reversed(needs[path]) if m not in order]
-        if path not in order:
-            order.append(path)
+        order += [m for m in [*reversed(needs[path]), path] if m not in order]
     return order
 
 
+def _strip(moddir):
+    """Drops type data and signatures. The appliance enforces no signatures, and checking
+    those of the boot modules alone is 60 ms of a TCG boot."""
+    for path in glob.glob(os.path.join(moddir, "**/*.ko"), recursive=True):
+        subprocess.run(["objcopy", "--strip-debug", "--remove-section=.BTF", path],
+                       check=True)
+
+
+def _boot_list(tree, moddir, wanted):
+    """Copies modules to /modules, which is there before /usr, and lists them for
+    daemon/boot.c: path, then parameters. `wanted`: "NAME [PARAMETERS]"."""
+    params = {_name(w.split()[0]): w.partition(" ")[2] for w in wanted}
+    with open(os.path.join(tree, "etc/ferryd/boot-modules"), "w") as f:
+        for path in _load_order(moddir, [w.split()[0] for w in wanted]):
+            target = f"/modules/{os.path.basename(path)}"
+            shutil.copyfile(os.path.join(moddir, path), tree + target)
+            f.write(f"{target} {params.get(_name(path), '')}".rstrip() + "\n")
+
+
 def modules(tree, kernel, boot, demand):
-    """Modules, their indexes for modprobe, and the list that daemon/boot.c loads."""
-    subprocess.run(["depmod", "-b", os.path.dirname(os.path.dirname(os.path.dirname(
-        kernel.modules))), kernel.release], check=True)
-    _dracut_install(tree, "--kerneldir", kernel.modules, "--module", *boot, *demand)
+    """All modules below usr/lib/modules, with the indexes that modprobe reads, and those
+    that the daemon loads itself."""
+    subprocess.run(["depmod", "-b", kernel.where, kernel.release], check=True)
+    names = [w.split()[0] for w in boot]
+    _dracut_install(tree, "--kerneldir", kernel.modules, "--module", *names, *demand)
 
     moddir = os.path.join(tree, "usr/lib/modules", kernel.release)
     for name in ["modules.builtin", "modules.builtin.modinfo", "modules.order"]:
         shutil.copyfile(os.path.join(kernel.modules, name), os.path.join(moddir, name))
+    _strip(moddir)
     subprocess.run(["depmod", "-b", tree, kernel.release], check=True)
+    _boot_list(tree, moddir, boot)
 
-    with open(os.path.join(tree, "etc/ferryd/boot-modules"), "w") as f:
-        for path in _boot_order(moddir, boot):
-            f.write(f"/usr/lib/modules/{kernel.release}/{path}\n")
+
+# ---- the split ----------------------------------------------------------------------
+
+
+def split_usr(tree, usr):
+    """Moves what is below /usr out of the tree to `usr`; the mount point stays."""
+    os.rename(os.path.join(tree, "usr"), usr)
+    os.mkdir(os.path.join(tree, "usr"))

@@ -1,9 +1,9 @@
 /* What stands between the kernel's exec of /init and the first call: see boot.h.
  *
- * Owns nothing afterwards but mounts and the environment. The initramfs that appliance/build
- * makes is the other half: it holds BOOT_MODULES and the mount points. File system modules
- * are not loaded here: the kernel runs /sbin/modprobe when something is mounted. LVM is
- * activated by the calls that look for volumes. */
+ * Owns nothing afterwards but mounts and the environment. What appliance/build makes is
+ * the other half: the initramfs with BOOT_MODULES and the mount points, and USR_DISK. File
+ * system modules are not loaded here: the kernel runs /sbin/modprobe when something is
+ * mounted. LVM is activated by the calls that look for volumes. */
 #include "boot.h"
 
 #include "base/auto.h"
@@ -29,6 +29,9 @@
 
 /* One module per line, dependencies first: "PATH [PARAMETERS]". Written by appliance/build. */
 #define BOOT_MODULES "/etc/ferryd/boot-modules"
+
+/* appliance/build's usr.img, on qemu's command line as virtio-blk. */
+#define USR_DISK "/dev/vda"
 
 /* The channel's name on qemu's command line (virtserialport,name=). */
 #define PORT_NAME "org.guestferry.0"
@@ -134,8 +137,7 @@ static int load_module(char *line)
     return 0;
 }
 
-/* finit_module returns when the probing it started, asynchronous or not, is through: once the
- * list is loaded, the disks are there. It saves a fork and exec of modprobe each, too. */
+/* Directly: a fork and exec of modprobe each would take longer than the loading. */
 static int load_boot_modules(void)
 {
     FILE *list = fopen(BOOT_MODULES, "re");
@@ -151,6 +153,70 @@ static int load_boot_modules(void)
     }
     fclose(list);
     return r;
+}
+
+/* ---- disks ----------------------------------------------------------------------- */
+
+static int write_file(const char *path, const char *text)
+{
+    FERRY_AUTO(fd) int fd = open(path, O_WRONLY | O_CLOEXEC);
+    if (fd < 0 || write(fd, text, strlen(text)) < 0)
+        return complain(-errno, "write", path);
+    return 0;
+}
+
+/* Drive i is target i, lun 0: sda is target 0, and the first that is not there ends it. */
+static int probe_targets(unsigned host)
+{
+    for (unsigned target = 0;; target++) {
+        char path[64], text[32];
+        snprintf(path, sizeof path, "/sys/class/scsi_host/host%u/scan", host);
+        snprintf(text, sizeof text, "0 %u 0", target);
+        int r = write_file(path, text);
+        if (r < 0)
+            return r;
+
+        snprintf(text, sizeof text, "%u:0:%u:0", host, target);
+        snprintf(path, sizeof path, "/sys/bus/scsi/devices/%s", text);
+        if (access(path, F_OK) < 0)
+            return 0;
+        r = write_file("/sys/bus/scsi/drivers/sd/bind", text);
+        if (r < 0)
+            return r;
+    }
+}
+
+/* Finds the disks the machine started with. The kernel would do it too, but asks each of
+ * virtio-scsi's 256 targets (65 ms under TCG) and hands the disks to several workers at once,
+ * so that sda may be the second. Binding by hand is in order and returns when the
+ * partition table has been read. Disks that are plugged in later are the kernel's again: their
+ * event names them. */
+static int probe_disks(void)
+{
+    int r = write_file("/sys/bus/scsi/drivers_autoprobe", "0");
+    for (unsigned host = 0; r == 0; host++) {
+        char path[64];
+        snprintf(path, sizeof path, "/sys/class/scsi_host/host%u", host);
+        if (access(path, F_OK) < 0)
+            break;
+        r = probe_targets(host);
+    }
+    if (r == 0)
+        r = write_file("/sys/bus/scsi/drivers_autoprobe", "1");
+    if (r == 0)
+        r = write_file("/sys/module/scsi_mod/parameters/scan", "sync");
+    return r;
+}
+
+/* The programs we run and the file system modules, on a disk of the appliance's own: in
+ * the initramfs they would be unpacked at every launch. The only virtio-blk disk: the
+ * user's are SCSI, so it takes no name of theirs. */
+static int mount_usr(void)
+{
+    unsigned long flags = MS_RDONLY | MS_NOSUID | MS_NODEV | MS_NOATIME;
+    if (mount(USR_DISK, "/usr", "ext4", flags, NULL) < 0)
+        return complain(-errno, "mount /usr from", USR_DISK);
+    return 0;
 }
 
 /* ---- the channel ----------------------------------------------------------------- */
@@ -244,6 +310,10 @@ int ferryd_boot(struct ferryd_boot *ret)
         r = open_uevents(&events);
     if (r == 0)
         r = load_boot_modules();
+    if (r == 0)
+        r = probe_disks();
+    if (r == 0)
+        r = mount_usr();
     if (r < 0)
         return r;
     close_stdin();
