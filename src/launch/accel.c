@@ -25,9 +25,10 @@ int ferry_accel_kvm_opens(ferry_error *e)
         return 0;
     int err = errno;
     const char *hint = err == EACCES ? "; is the user in the group kvm?"
-                       : err == ENOENT ? "; no virtualisation here, or its module is not "
-                                         "loaded"
-                                       : "";
+                       : err == ENOENT
+                           ? "; no virtualisation here, or its module is not "
+                             "loaded"
+                           : "";
     return ferry_fail_os(e, -FERRY_ELAUNCH, err, "launch", "/dev/kvm: %s%s",
                          ferry_strerror(err), hint);
 }
@@ -36,7 +37,8 @@ int ferry_accel_kvm_opens(ferry_error *e)
 
 static bool boot_id(char *buf, size_t size)
 {
-    FERRY_AUTO(fd) int fd = open("/proc/sys/kernel/random/boot_id", O_RDONLY | O_CLOEXEC);
+    FERRY_AUTO(fd) int fd =
+        open("/proc/sys/kernel/random/boot_id", O_RDONLY | O_CLOEXEC);
     ssize_t n = fd < 0 ? -1 : read(fd, buf, size - 1);
     if (n <= 0)
         return false;
@@ -51,8 +53,9 @@ static bool file_id(const char *path, char *buf, size_t size)
     struct stat st;
     if (stat(path, &st) < 0)
         return false;
-    snprintf(buf, size, "%jx:%jx:%jx:%jx.%lx", (uintmax_t)st.st_dev, (uintmax_t)st.st_ino,
-             (uintmax_t)st.st_size, (uintmax_t)st.st_mtim.tv_sec, st.st_mtim.tv_nsec);
+    snprintf(buf, size, "%jx:%jx:%jx:%jx.%lx", (uintmax_t)st.st_dev,
+             (uintmax_t)st.st_ino, (uintmax_t)st.st_size, (uintmax_t)st.st_mtim.tv_sec,
+             st.st_mtim.tv_nsec);
     return true;
 }
 
@@ -146,7 +149,8 @@ void ferry_accel_remember(const char *key, const char *reason)
     snprintf(temp, sizeof temp, FILE_NAME ".%d", (int)gettid());
 
     unlinkat(dir, temp, 0); /* left by a thread of our id that was killed here */
-    FERRY_AUTO(fd) int fd = openat(dir, temp, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+    FERRY_AUTO(fd) int fd =
+        openat(dir, temp, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
     bool ok = fd >= 0 && write(fd, text, (size_t)len) == len &&
               renameat(dir, temp, dir, FILE_NAME) == 0;
     if (fd >= 0 && !ok)

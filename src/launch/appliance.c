@@ -5,8 +5,8 @@
 #include "base/error.h"
 
 #include <errno.h>
-#include <ferry_config.h>
 #include <fcntl.h>
+#include <ferry_config.h>
 #include <jansson.h>
 #include <stdbool.h>
 #include <stdio.h>
@@ -33,6 +33,8 @@ static char *absolute(const char *path)
     char *ret = NULL;
     if (path[0] == '/')
         return strdup(path);
+    if (strncmp(path, "./", 2) == 0)
+        path += 2;
     FERRY_AUTO(mem) char *cwd = getcwd(NULL, 0);
     if (!cwd || asprintf(&ret, "%s/%s", cwd, path) < 0)
         return NULL;
@@ -68,13 +70,15 @@ static struct source where(const char *given)
     return (struct source){FERRY_CONFIG_APPLIANCE, "the installed place"};
 }
 
-static int complain(const struct source *from, const char *name, int code, ferry_error *e)
+static int complain(const struct source *from, const char *name, int code,
+                    ferry_error *e)
 {
     const char *why = code == -ENODATA ? "is empty" : ferry_strerror(code);
-    return ferry_fail_os(e, -FERRY_ELAUNCH, -code, "launch",
-                         "no appliance: %s/%s (from %s): %s; build it with \"./dev build\" "
-                         "or set FERRY_APPLIANCE to its directory",
-                         from->dir, name, from->who, why);
+    return ferry_fail_os(
+        e, -FERRY_ELAUNCH, -code, "launch",
+        "no appliance: %s/%s (from %s): %s; build it with \"./dev build\" "
+        "or set FERRY_APPLIANCE to its directory",
+        from->dir, name, from->who, why);
 }
 
 /* *ret is dir/name, whatever the result. */
@@ -97,8 +101,8 @@ static bool is_utf8(const char *s)
     return j;
 }
 
-int ferry_appliance_find(const ferry_platform *p, const char *given, ferry_appliance *ret,
-                         ferry_error *e)
+int ferry_appliance_find(const ferry_platform *p, const char *given,
+                         ferry_appliance *ret, ferry_error *e)
 {
     struct source from = where(given);
     ferry_appliance a = {.dir = absolute(from.dir)};

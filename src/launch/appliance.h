@@ -15,8 +15,8 @@ typedef struct ferry_appliance {
 
 /* given: a directory, and then only that one; NULL: $FERRY_APPLIANCE, else the installed
  * one. -FERRY_ELAUNCH. */
-int ferry_appliance_find(const ferry_platform *p, const char *given, ferry_appliance *ret,
-                         ferry_error *e);
+int ferry_appliance_find(const ferry_platform *p, const char *given,
+                         ferry_appliance *ret, ferry_error *e);
 void ferry_appliance_done(ferry_appliance *a);
 
 /* given: a path or a name in $PATH; NULL: $FERRY_QEMU, else the platform's. *ret is an

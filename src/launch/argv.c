@@ -126,7 +126,8 @@ static void add_base(struct args *a, const ferry_argv_in *in)
 
     if (in->sandbox) {
         add(a, "-sandbox");
-        add(a, "on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny");
+        add(a,
+            "on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny");
     }
 }
 
@@ -163,10 +164,10 @@ static char *blockdev_json(const ferry_drive *d, unsigned i, unsigned set)
     /* A scratch disk need not survive anything: guest flushes cost nothing. */
     json_t *file = json_pack("{s:s, s:s}", "driver", "file", "filename",
                              scratch ? fdset : d->path);
-    json_t *top = json_pack("{s:s, s:s, s:b, s:{s:b, s:b}, s:o}", "node-name", node,
-                            "driver", scratch ? "raw" : d->format, "read-only",
-                            d->readonly, "cache", "direct", 0, "no-flush", scratch,
-                            "file", file);
+    json_t *top =
+        json_pack("{s:s, s:s, s:b, s:{s:b, s:b}, s:o}", "node-name", node, "driver",
+                  scratch ? "raw" : d->format, "read-only", d->readonly, "cache",
+                  "direct", 0, "no-flush", scratch, "file", file);
     if (!d->readonly) {
         /* The image stays thin: what the guest discards or fills with zeroes is given
          * back to the host. */

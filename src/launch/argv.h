@@ -32,9 +32,9 @@ typedef struct ferry_platform {
     const char *machine; /* -machine, without accel= */
     const char *cpu_tcg, *cpu_kvm;
     const char *kernel, *initramfs, *usr; /* files of the appliance's directory */
-    const char *console;            /* the kernel's name of -serial */
-    const char *append;             /* more kernel parameters */
-    const char *append_tcg;         /* and more, where they are safe and pay */
+    const char *console;                  /* the kernel's name of -serial */
+    const char *append;                   /* more kernel parameters */
+    const char *append_tcg;               /* and more, where they are safe and pay */
 } ferry_platform;
 
 /* NULL if there is none for this architecture. */
@@ -47,10 +47,10 @@ typedef struct ferry_argv_in {
     const char *qemu, *kernel, *initramfs, *usr; /* absolute paths */
     const ferry_drive *drives;
     unsigned ndrives;
-    ferry_accel accel;          /* KVM or TCG */
-    uint32_t memory_mib, cpus;  /* 0: default */
-    bool sandbox;               /* this qemu was built with seccomp */
-    bool verbose;               /* somebody reads the console: the kernel may talk */
+    ferry_accel accel;         /* KVM or TCG */
+    uint32_t memory_mib, cpus; /* 0: default */
+    bool sandbox;              /* this qemu was built with seccomp */
+    bool verbose;              /* somebody reads the console: the kernel may talk */
 } ferry_argv_in;
 
 /* NULL-terminated, free with ferry_auto_strv. -ENOMEM. */

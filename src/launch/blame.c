@@ -18,7 +18,8 @@
 static const char *without_prefix(const char *line)
 {
     const char *colon = strstr(line, ": ");
-    if (strncmp(line, "qemu", 4) == 0 && colon && !memchr(line, ' ', (size_t)(colon - line)))
+    if (strncmp(line, "qemu", 4) == 0 && colon &&
+        !memchr(line, ' ', (size_t)(colon - line)))
         line = colon + 2;
     if (strncmp(line, "-blockdev {", 11) == 0) {
         const char *end = strstr(line, "}: ");
@@ -58,8 +59,8 @@ static bool says_any(const char *words, const char *const *phrases)
 }
 
 static const char *const format_phrases[] = {
-    "Image is not in",  /* qcow2 */
-    "Image not in",     /* vdi, vmdk: "... format" */
+    "Image is not in", /* qcow2 */
+    "Image not in",    /* vdi, vmdk: "... format" */
     "invalid VMDK image descriptor",
     "Unsupported VDI",
     "unsupported VDI",
@@ -133,9 +134,10 @@ static int blame_exit(const ferry_evidence *ev, int code, ferry_error *e)
     const ferry_drive *d = accused(ev);
 
     if (says_any(said, too_old_phrases))
-        return ferry_fail(e, code, "launch",
-                          "%s is too old, or built without something that is needed: %s",
-                          ev->qemu, said);
+        return ferry_fail(
+            e, code, "launch",
+            "%s is too old, or built without something that is needed: %s", ev->qemu,
+            said);
     if (d)
         return blame_drive(d, said, code, e);
     if (strstr(said, "cannot set up guest memory"))
@@ -155,7 +157,8 @@ static int blame_signal(const ferry_evidence *ev, int code, ferry_error *e)
     /* A crash explains itself in its last words; a kill from outside does not. */
     if (WTERMSIG(ev->status) != SIGKILL)
         ferry_words(ev->words, said, sizeof said);
-    return ferry_fail(e, code, "launch", "appliance %s%s%s", how, *said ? ": " : "", said);
+    return ferry_fail(e, code, "launch", "appliance %s%s%s", how, *said ? ": " : "",
+                      said);
 }
 
 int ferry_blame(const ferry_evidence *ev, int code, ferry_error *e)

@@ -12,11 +12,11 @@
 
 typedef struct ferry_evidence {
     const ferry_machine_spec *spec;
-    const char *qemu;  /* path of the program */
-    const char *words; /* its stderr; "" if it said nothing */
+    const char *qemu;               /* path of the program */
+    const char *words;              /* its stderr; "" if it said nothing */
     const char *panic, *oom, *last; /* of the console; "" if there is none */
-    int exec_errno;    /* not 0: qemu never ran */
-    int status;        /* wait status of qemu; -1: the guard was lost with it */
+    int exec_errno;                 /* not 0: qemu never ran */
+    int status; /* wait status of qemu; -1: the guard was lost with it */
 } ferry_evidence;
 
 /* Fills e. `code` is for causes that have none of their own: -FERRY_ELAUNCH during a

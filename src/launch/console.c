@@ -78,9 +78,7 @@ static void put(ferry_console *c, char ch)
 static void add_byte(ferry_console *c, unsigned char ch)
 {
     switch (c->escape) {
-    case ESCAPE:
-        c->escape = ch == '[' ? CSI : PLAIN;
-        return;
+    case ESCAPE: c->escape = ch == '[' ? CSI : PLAIN; return;
     case CSI:
         if (ch >= 0x40 && ch <= 0x7e)
             c->escape = PLAIN;
@@ -126,7 +124,8 @@ size_t ferry_console_tail(const ferry_console *c, char *buf, size_t size)
     buf[len] = '\0';
 
     /* Cut in mid-line? Begin with the next one. */
-    if (from > 0 && (len == sizeof c->ring || c->ring[(from - 1) % sizeof c->ring] != '\n')) {
+    if (from > 0 &&
+        (len == sizeof c->ring || c->ring[(from - 1) % sizeof c->ring] != '\n')) {
         char *next = memchr(buf, '\n', len);
         if (next && next + 1 < buf + len) {
             len -= (size_t)(next + 1 - buf);

@@ -51,8 +51,8 @@ static int choose_format(const char *path, const struct stat *st, const char *gi
         *ret = known_format(given);
         if (!*ret)
             return ferry_fail(e, -FERRY_EINVAL, "add_drive",
-                              "%s: format \"%s\" is none of raw, qcow2, vmdk, vdi", path,
-                              given);
+                              "%s: format \"%s\" is none of raw, qcow2, vmdk, vdi",
+                              path, given);
         return 0;
     }
 
@@ -61,10 +61,11 @@ static int choose_format(const char *path, const struct stat *st, const char *gi
     if (!*ret && S_ISBLK(st->st_mode))
         *ret = "raw";
     if (!*ret)
-        return ferry_fail(e, -FERRY_EFORMAT, "add_drive",
-                          "%s: the name does not say which format the image has; say it "
-                          "(--format raw, qcow2, vmdk or vdi)",
-                          path);
+        return ferry_fail(
+            e, -FERRY_EFORMAT, "add_drive",
+            "%s: the name does not say which format the image has; say it "
+            "(--format raw, qcow2, vmdk or vdi)",
+            path);
     return 0;
 }
 
@@ -88,8 +89,8 @@ static int check_kind(const char *path, const struct stat *st, ferry_error *e)
     case S_IFSOCK: what = "a socket"; break;
     default: what = "no regular file"; break;
     }
-    return ferry_fail(e, -FERRY_EINVAL, "add_drive", "%s: is %s, not a disk image", path,
-                      what);
+    return ferry_fail(e, -FERRY_EINVAL, "add_drive", "%s: is %s, not a disk image",
+                      path, what);
 }
 
 /* By asking, not by opening: closing a descriptor would drop every lock that the host
@@ -152,11 +153,12 @@ int ferry_drive_check(const char *path, const ferry_drive_opts *o, ferry_drive *
     d.format = strdup(format);
     if (!text || !d.format) {
         ferry_drive_done(&d);
-        return text ? ferry_fail(e, -FERRY_ENOMEM, "add_drive", "out of memory")
-                    : ferry_fail(e, -FERRY_EINVAL, "add_drive",
-                                 "%s: the name is not UTF-8 and cannot be told to qemu; "
-                                 "give the image another name or a symbolic link",
-                                 path);
+        return text
+                   ? ferry_fail(e, -FERRY_ENOMEM, "add_drive", "out of memory")
+                   : ferry_fail(e, -FERRY_EINVAL, "add_drive",
+                                "%s: the name is not UTF-8 and cannot be told to qemu; "
+                                "give the image another name or a symbolic link",
+                                path);
     }
     *ret = d;
     return 0;

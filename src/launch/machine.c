@@ -68,8 +68,9 @@ static int copy_drives(ferry_machine *m, const ferry_machine_spec *spec)
 static int check_count(const ferry_machine_spec *spec, ferry_error *e)
 {
     if (spec->ndrives > FERRY_DRIVES_MAX)
-        return ferry_fail(e, -FERRY_EINVAL, "launch", "%u drives: at most %d are possible",
-                          spec->ndrives, FERRY_DRIVES_MAX);
+        return ferry_fail(e, -FERRY_EINVAL, "launch",
+                          "%u drives: at most %d are possible", spec->ndrives,
+                          FERRY_DRIVES_MAX);
     unsigned n = ferry_argv_scratches(spec->drives, spec->ndrives);
     if (n > FERRY_SCRATCHES_MAX)
         return ferry_fail(e, -FERRY_EINVAL, "launch",
@@ -201,8 +202,8 @@ static FERRY_CO int watch_qemu(void *arg)
 }
 
 /* Boots within `ms` (0: as long as the caller has). A qemu that ends in between ends it. */
-static FERRY_CO int boot(ferry_machine *m, const ferry_machine_hooks *hooks, uint64_t ms,
-                         ferry_error *e)
+static FERRY_CO int boot(ferry_machine *m, const ferry_machine_hooks *hooks,
+                         uint64_t ms, ferry_error *e)
 {
     struct boot b = {.qemu = m->qemu};
     ferry_scope_open(&b.scope, 0);
@@ -321,6 +322,9 @@ static FERRY_CO int try_kvm(ferry_machine *m, const ferry_machine_hooks *hooks,
     enum ferry_suspect suspect;
     int r = attempt_accel(m, hooks, FERRY_ACCEL_KVM, &suspect, e);
     *ret_fall_back = suspect == FERRY_SUSPECT_ACCEL || suspect == FERRY_SUSPECT_BOOT;
+    if (r < 0)
+        snprintf(m->found.no_kvm, sizeof m->found.no_kvm, "%.*s",
+                 (int)sizeof m->found.no_kvm - 1, e->msg);
     if (r < 0 && suspect == FERRY_SUSPECT_BOOT && !ferry_cancelled())
         ferry_prepared_verdict(&m->found, e->msg);
     return r;
@@ -435,6 +439,23 @@ ferry_launch_times ferry_machine_times(const ferry_machine *m)
 pid_t ferry_machine_pid(const ferry_machine *m)
 {
     return ferry_qemu_pid(m->qemu);
+}
+
+const char *ferry_machine_no_kvm(const ferry_machine *m)
+{
+    return m->found.no_kvm;
+}
+
+size_t ferry_machine_io_error(const ferry_machine *m, char *buf, size_t size)
+{
+    unsigned drive;
+    const char *why = ferry_qemu_io_error(m->qemu, &drive);
+    buf[0] = '\0';
+    if (!*why)
+        return 0;
+    const char *path = drive < m->spec.ndrives ? m->spec.drives[drive].path : NULL;
+    snprintf(buf, size, "%s: %s", path ? path : "scratch disk", why);
+    return strlen(buf);
 }
 
 size_t ferry_machine_console(const ferry_machine *m, char *buf, size_t size)

@@ -6,7 +6,8 @@
  *
  * What runs over the channel is not known here: the protocol's greeting is the caller's,
  * passed in as `greet`, because only a guest that answers proves an accelerator works.
- * All sockets are socketpairs made before the fork; nothing of ours has a name in the file system.
+ * All sockets are socketpairs made before the fork; nothing of ours has a name in the file
+ * system.
  * Loop thread only, except as said. */
 #ifndef FERRY_LAUNCH_MACHINE_H
 #define FERRY_LAUNCH_MACHINE_H
@@ -52,21 +53,21 @@ typedef struct ferry_machine_hooks {
     void *arg;
 } ferry_machine_hooks;
 
-/* Launches and returns when greet has succeeded. The deadline is the caller's scope. On failure
- * and on cancel nothing is left: no process, no descriptor. The error says how far it came, with
- * qemu's own words or the console's last line. */
+/* Launches and returns when greet has succeeded. The deadline is the caller's scope. On
+ * failure and on cancel nothing is left: no process, no descriptor. The error says how far
+ * it came, with qemu's own words or the console's last line. */
 FERRY_CO int ferry_machine_start(const ferry_machine_spec *spec,
                                  const ferry_machine_hooks *hooks, ferry_machine **ret,
                                  ferry_error *e);
 
 /* Waits until qemu is gone, and says how in e: "appliance killed by signal 9", "qemu exited
- * with status 1: <its last words>", "appliance panicked: <console>". Returns -FERRY_EDEAD, or 0 when
- * it was asked to quit and did, or the cancel code. */
+ * with status 1: <its last words>", "appliance panicked: <console>". Returns -FERRY_EDEAD,
+ * or 0 when it was asked to quit and did, or the cancel code. */
 FERRY_CO int ferry_machine_wait(ferry_machine *m, ferry_error *e);
 
-/* Ends qemu in good order (QMP quit: block layer flushed and closed) and waits for it. The guest
- * must be unmounted and flushed already. 0; -FERRY_EIO if qemu said that a flush failed;
- * after a cancel or deadline it is killed. */
+/* Ends qemu in good order (QMP quit: block layer flushed and closed) and waits for it. The
+ * guest must be unmounted and flushed already. 0; -FERRY_EIO if qemu said that a flush
+ * failed; after a cancel or deadline it is killed. */
 FERRY_CO int ferry_machine_quit(ferry_machine *m, ferry_error *e);
 
 /* SIGKILL, by way of the guard, at once. Any thread and signal handlers; harmless later. */
@@ -76,7 +77,17 @@ ferry_accel ferry_machine_accel(const ferry_machine *m);
 ferry_launch_times ferry_machine_times(const ferry_machine *m);
 pid_t ferry_machine_pid(const ferry_machine *m); /* qemu's; for tests and doctor */
 
-/* The console's tail, at most `size` - 1 bytes, printable, 0-terminated. Returns its length. */
+/* Why `auto` did not use kvm: "/dev/kvm: permission denied; ...", or how a kvm boot failed,
+ * now or earlier. "" if kvm is used, or was never wanted. Belongs to m. */
+const char *ferry_machine_no_kvm(const ferry_machine *m);
+
+/* The last error of a disk on the host's side that qemu told: "/d/a.img: write: No space
+ * left on device". The guest has seen it as an I/O error without a reason. Returns its
+ * length; 0 and "" if there was none. */
+size_t ferry_machine_io_error(const ferry_machine *m, char *buf, size_t size);
+
+/* The console's tail, at most `size` - 1 bytes, printable, 0-terminated. Returns its
+ * length. */
 size_t ferry_machine_console(const ferry_machine *m, char *buf, size_t size);
 
 /* Kills if need be, waits for the guard to be gone (shielded from cancel; a SIGKILL is

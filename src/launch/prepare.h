@@ -11,8 +11,8 @@ typedef struct ferry_prepared {
     ferry_appliance appliance;
     char *qemu, *guard;
 
-    bool try_kvm;                      /* auto: it opens and has not failed before */
-    char no_kvm[FERRY_ACCEL_REASON];   /* auto: why it is not tried; else "" */
+    bool try_kvm;                    /* auto: it opens and has not failed before */
+    char no_kvm[FERRY_ACCEL_REASON]; /* auto: why it is not tried; else "" */
     char accel_key[FERRY_ACCEL_KEY];
 } ferry_prepared;
 

@@ -105,7 +105,8 @@ static int make_scratch(const ferry_drive *d, int *ret, ferry_error *e)
     if (fd < 0 || ftruncate(fd, (off_t)d->scratch_bytes) < 0) {
         int err = errno;
         return ferry_fail(e, -err, "launch", "scratch disk of %llu bytes in %s: %s",
-                          (unsigned long long)d->scratch_bytes, dir, ferry_strerror(err));
+                          (unsigned long long)d->scratch_bytes, dir,
+                          ferry_strerror(err));
     }
     *ret = ferry_take_fd(&fd);
     return 0;
@@ -228,7 +229,9 @@ static int spawn_guard(ferry_qemu *q, const char *guard, char *const *argv,
                        const int *scratch, unsigned nscratch)
 {
     int fds[FERRY_FD_SCRATCH + FERRY_SCRATCHES_MAX] = {
-        -1, q->child[WORDS], q->child[WORDS],
+        -1,
+        q->child[WORDS],
+        q->child[WORDS],
         [FERRY_GUARD_CONTROL] = q->child[CONTROL],
         [FERRY_FD_CHANNEL] = q->child[CHANNEL],
         [FERRY_FD_QMP] = q->child[QMP],
@@ -255,7 +258,8 @@ static int spawn_guard(ferry_qemu *q, const char *guard, char *const *argv,
     ferry_process_opts o = {
         .path = guard, .argv = args, .fds = fds, .nfds = nfds, .new_session = true};
     int r = ferry_process_spawn(q->loop, &o, &q->guard);
-    close_all(q->child, NSOCKETS); /* also what tells us of an end: nobody else has them */
+    close_all(q->child,
+              NSOCKETS); /* also what tells us of an end: nobody else has them */
     if (r == 0 && send(q->host[CONTROL], "g", 1, MSG_NOSIGNAL) < 0)
         r = errno == EPIPE ? 0 : -errno; /* a guard that is gone is told as its end */
     return r;

@@ -8,7 +8,7 @@
  *      words     ring                   stderr of guard and qemu
  *
  * The tasks live in a root scope of this object's and are joined by free. Used by machine.c
- * only, which decides what runs and what an end means. Loop thread only, except for kill. */
+ * only, which decides what runs and what an end means. Loop thread only, except kill. */
 #ifndef FERRY_LAUNCH_QEMU_H
 #define FERRY_LAUNCH_QEMU_H
 

@@ -30,8 +30,9 @@ typedef void (*ferry_qmp_event_fn)(void *arg, const char *name, const json_t *da
 int ferry_qmp_new(ferry_link *link, ferry_qmp_event_fn on_event, void *arg,
                   ferry_qmp **ret);
 
-/* Reads until the end. Returns -FERRY_EPIPE for qemu's end of the stream, -FERRY_EPROTO for
- * something that is no QMP, or a cancel or I/O code; every command in flight fails with it. */
+/* Reads until the end. Returns -FERRY_EPIPE for qemu's end of the stream, -FERRY_EPROTO
+ * for something that is no QMP, or a cancel or I/O code; every command in flight fails
+ * with it. */
 FERRY_CO int ferry_qmp_run(ferry_qmp *q);
 
 /* Runs a command. args (may be NULL) is taken over. *ret is the "return" value, the

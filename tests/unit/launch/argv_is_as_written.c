@@ -12,8 +12,8 @@
 
 #include <cmocka.h>
 
-#define USR                                                                              \
-    "{\"node-name\":\"usr\",\"driver\":\"raw\",\"read-only\":true,\"file\":{"            \
+#define USR                                                                            \
+    "{\"node-name\":\"usr\",\"driver\":\"raw\",\"read-only\":true,\"file\":{"          \
     "\"driver\":\"file\",\"filename\":\"/a,b/usr.img\",\"locking\":\"off\"}}\n"
 
 static ferry_argv_in input(void)
@@ -38,11 +38,11 @@ static void values_of(char **argv, const char *name, char *buf, size_t size)
             snprintf(buf + strlen(buf), size - strlen(buf), "%s\n", argv[i + 1]);
 }
 
-#define assert_values(argv, name, expected)                                              \
-    do {                                                                                 \
-        char values_[4096];                                                              \
-        values_of(argv, name, values_, sizeof values_);                                  \
-        assert_string_equal(values_, expected);                                          \
+#define assert_values(argv, name, expected)                                            \
+    do {                                                                               \
+        char values_[4096];                                                            \
+        values_of(argv, name, values_, sizeof values_);                                \
+        assert_string_equal(values_, expected);                                        \
     } while (0)
 
 static void without_drives(void **state)
@@ -53,8 +53,12 @@ static void without_drives(void **state)
     assert_int_equal(ferry_argv_build(&in, &argv), 0);
 
     static const char *const head[] = {
-        "/usr/bin/qemu-system-x86_64", "-nodefaults", "-no-user-config", "-display",
-        "none", "-no-reboot",
+        "/usr/bin/qemu-system-x86_64",
+        "-nodefaults",
+        "-no-user-config",
+        "-display",
+        "none",
+        "-no-reboot",
     };
     for (size_t i = 0; i < sizeof head / sizeof *head; i++)
         assert_string_equal(argv[i], head[i]);
@@ -80,7 +84,8 @@ static void without_drives(void **state)
     char device[1024];
     values_of(argv, "-device", device, sizeof device);
     assert_non_null(strstr(device, "virtio-blk-pci,drive=usr\n"));
-    assert_non_null(strstr(device, "virtserialport,chardev=channel,name=org.guestferry.0\n"));
+    assert_non_null(
+        strstr(device, "virtserialport,chardev=channel,name=org.guestferry.0\n"));
 }
 
 static void console_is_the_serial_port(void **state)
@@ -93,8 +98,8 @@ static void console_is_the_serial_port(void **state)
     char append[1024], expected[1024];
     const ferry_platform *p = in.platform;
     values_of(argv, "-append", append, sizeof append);
-    snprintf(expected, sizeof expected, "console=%s quiet %s %s\n", p->console, p->append,
-             p->append_tcg);
+    snprintf(expected, sizeof expected, "console=%s quiet %s %s\n", p->console,
+             p->append, p->append_tcg);
     assert_string_equal(append, expected);
     assert_non_null(strstr(append, "panic=-1")); /* with -no-reboot: a panic ends qemu */
 }

@@ -14,11 +14,12 @@
 
 #define EXITED(n) W_EXITCODE(n, 0)
 #define KILLED(n) W_EXITCODE(0, n)
-#define JSON0                                                                            \
-    "qemu-system-x86_64: -blockdev {\"node-name\":\"drive0\",\"driver\":\"qcow2\","      \
+#define JSON0                                                                          \
+    "qemu-system-x86_64: -blockdev {\"node-name\":\"drive0\",\"driver\":\"qcow2\","    \
     "\"file\":{\"driver\":\"file\",\"filename\":\"/d/a.qcow2\"}}: "
 
-static char path0[] = "/d/a.qcow2", path1[] = "/d/b.vdi", qcow2[] = "qcow2", vdi[] = "vdi";
+static char path0[] = "/d/a.qcow2", path1[] = "/d/b.vdi", qcow2[] = "qcow2",
+            vdi[] = "vdi";
 static ferry_drive drives[] = {{.path = path0, .format = qcow2},
                                {.path = path1, .format = vdi}};
 static const ferry_machine_spec spec = {.drives = drives, .ndrives = 2};
@@ -57,23 +58,27 @@ static void images(void **state)
                  -FERRY_EBUSY,
                  "/d/a.qcow2 is in use by another process "
                  "(qemu says: Failed to get \"write\" lock)");
-    assert_words("qemu-system-x86_64: -device scsi-hd,bus=scsi.0,drive=drive1,serial=ferry1:"
-                 " Failed to get \"write\" lock\n"
-                 "Is another process using the image [/d/b.vdi]?\n",
-                 -FERRY_EBUSY,
-                 "/d/b.vdi is in use by another process "
-                 "(qemu says: Failed to get \"write\" lock)");
-    assert_words(JSON0 "Image is not in qcow2 format\n", -FERRY_EFORMAT,
-                 "/d/a.qcow2: not a qcow2 image (qemu says: Image is not in qcow2 format); "
-                 "say which it is (--format raw, qcow2, vmdk or vdi)");
-    assert_words("qemu-system-x86_64: warning: TCG doesn't support requested feature\n" JSON0
-                 "Could not open backing file: Could not open '/d/base.qcow2': No such file "
-                 "or directory\n",
-                 -FERRY_ENOENT,
-                 "/d/a.qcow2: its backing file: Could not open backing file: Could not open "
-                 "'/d/base.qcow2': No such file or directory");
-    assert_words(JSON0 "Could not open '/d/a.qcow2': Permission denied\n", -FERRY_EACCES,
-                 "/d/a.qcow2: qemu says: Could not open '/d/a.qcow2': Permission denied");
+    assert_words(
+        "qemu-system-x86_64: -device scsi-hd,bus=scsi.0,drive=drive1,serial=ferry1:"
+        " Failed to get \"write\" lock\n"
+        "Is another process using the image [/d/b.vdi]?\n",
+        -FERRY_EBUSY,
+        "/d/b.vdi is in use by another process "
+        "(qemu says: Failed to get \"write\" lock)");
+    assert_words(
+        JSON0 "Image is not in qcow2 format\n", -FERRY_EFORMAT,
+        "/d/a.qcow2: not a qcow2 image (qemu says: Image is not in qcow2 format); "
+        "say which it is (--format raw, qcow2, vmdk or vdi)");
+    assert_words(
+        "qemu-system-x86_64: warning: TCG doesn't support requested feature\n" JSON0
+        "Could not open backing file: Could not open '/d/base.qcow2': No such file "
+        "or directory\n",
+        -FERRY_ENOENT,
+        "/d/a.qcow2: its backing file: Could not open backing file: Could not open "
+        "'/d/base.qcow2': No such file or directory");
+    assert_words(
+        JSON0 "Could not open '/d/a.qcow2': Permission denied\n", -FERRY_EACCES,
+        "/d/a.qcow2: qemu says: Could not open '/d/a.qcow2': Permission denied");
 }
 
 static void a_qemu_that_is_too_old(void **state)
@@ -116,40 +121,46 @@ static void ends(void **state)
     assert_int_equal(e.os_errno, ENOEXEC);
     assert_non_null(strstr(e.msg, "/usr/bin/qemu-system-x86_64 cannot be run"));
 
-    ev = evidence(EXITED(0),
-                  "qemu-system-x86_64: terminating on signal 15 from pid 7 (timeout)\n");
+    ev =
+        evidence(EXITED(0),
+                 "qemu-system-x86_64: terminating on signal 15 from pid 7 (timeout)\n");
     assert_blamed(&ev, -FERRY_ELAUNCH,
                   "qemu was ended: terminating on signal 15 from pid 7 (timeout)");
 
     ev = evidence(EXITED(0), "");
     ev.last = "reboot: Power down";
-    assert_blamed(&ev, -FERRY_ELAUNCH,
-                  "the appliance switched itself off; its last line: reboot: Power down");
+    assert_blamed(
+        &ev, -FERRY_ELAUNCH,
+        "the appliance switched itself off; its last line: reboot: Power down");
     ev.panic = "Kernel panic - not syncing: x";
-    assert_blamed(&ev, -FERRY_ELAUNCH, "appliance panicked: Kernel panic - not syncing: x");
-    ev.oom = "Out of memory: Killed process 7 (init)";
     assert_blamed(&ev, -FERRY_ELAUNCH,
-                  "appliance ran out of memory (give it more: memory_mib): Out of memory: "
-                  "Killed process 7 (init)");
+                  "appliance panicked: Kernel panic - not syncing: x");
+    ev.oom = "Out of memory: Killed process 7 (init)";
+    assert_blamed(
+        &ev, -FERRY_ELAUNCH,
+        "appliance ran out of memory (give it more: memory_mib): Out of memory: "
+        "Killed process 7 (init)");
 }
 
 static void what_kvm_may_be_blamed_for(void **state)
 {
     (void)state;
     ferry_evidence ev = evidence(
-        KILLED(SIGABRT),
-        "qemu-system-x86_64: error: failed to set MSR 0x10a to 0x69\n"
-        "qemu-system-x86_64: ../../target/i386/kvm/kvm.c:3183: kvm_buf_set_msrs: Assertion "
-        "`ret == cpu->kvm_msr_buf->nmsrs' failed.\n");
+        KILLED(SIGABRT), "qemu-system-x86_64: error: failed to set MSR 0x10a to 0x69\n"
+                         "qemu-system-x86_64: ../../target/i386/kvm/kvm.c:3183: "
+                         "kvm_buf_set_msrs: Assertion "
+                         "`ret == cpu->kvm_msr_buf->nmsrs' failed.\n");
     assert_int_equal(ferry_suspect(&ev), FERRY_SUSPECT_BOOT);
-    assert_blamed(&ev, -FERRY_ELAUNCH,
-                  "appliance killed by signal 6 (Aborted): failed to set MSR 0x10a to 0x69");
+    assert_blamed(
+        &ev, -FERRY_ELAUNCH,
+        "appliance killed by signal 6 (Aborted): failed to set MSR 0x10a to 0x69");
 
     ev = evidence(EXITED(0), ""); /* a triple fault, with -no-reboot */
     assert_int_equal(ferry_suspect(&ev), FERRY_SUSPECT_BOOT);
-    ev = evidence(EXITED(1), "Could not access KVM kernel module: Permission denied\n"
-                             "qemu-system-x86_64: -accel kvm: failed to initialize kvm: "
-                             "Permission denied\n");
+    ev =
+        evidence(EXITED(1), "Could not access KVM kernel module: Permission denied\n"
+                            "qemu-system-x86_64: -accel kvm: failed to initialize kvm: "
+                            "Permission denied\n");
     assert_int_equal(ferry_suspect(&ev), FERRY_SUSPECT_ACCEL);
     ev = evidence(KILLED(SIGKILL), ""); /* somebody did that */
     assert_int_equal(ferry_suspect(&ev), FERRY_SUSPECT_OTHER);
@@ -161,8 +172,9 @@ static void what_kvm_may_be_blamed_for(void **state)
 static void a_qemu_without_seccomp(void **state)
 {
     (void)state;
-    ferry_evidence ev = evidence(EXITED(1), "qemu-system-x86_64: -sandbox support is not "
-                                            "enabled in this QEMU binary\n");
+    ferry_evidence ev =
+        evidence(EXITED(1), "qemu-system-x86_64: -sandbox support is not "
+                            "enabled in this QEMU binary\n");
     assert_int_equal(ferry_suspect(&ev), FERRY_SUSPECT_SANDBOX);
 }
 

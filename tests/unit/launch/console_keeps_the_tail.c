@@ -47,7 +47,8 @@ static void silence(void **state)
 static void escapes_vanish_wherever_they_are_cut(void **state)
 {
     (void)state;
-    const char *text = "a\x1b[2J\x1b[01;31mred\x1b[0m\r\nb\tc\x07\x7f \xe4\x1b" "cd\n";
+    const char *text = "a\x1b[2J\x1b[01;31mred\x1b[0m\r\nb\tc\x07\x7f \xe4\x1b"
+                       "cd\n";
     for (const char *p = text; *p; p++)
         ferry_console_add(&c, p, 1);
     assert_string_equal(tail(), "ared\nb c ?d\n");

@@ -126,9 +126,10 @@ static void format_follows_the_extension(void **state)
     static const struct {
         const char *name, *format;
     } known[] = {
-        {"a.img", "raw"},     {"a.raw", "raw"},    {"a.iso", "raw"},   {"a.bin", "raw"},
-        {"a.qcow2", "qcow2"}, {"a.qcow", "qcow2"}, {"a.vmdk", "vmdk"}, {"a.vdi", "vdi"},
-        {"A.QCOW2", "qcow2"}, {"a.b:c,d.img", "raw"},
+        {"a.img", "raw"},       {"a.raw", "raw"},     {"a.iso", "raw"},
+        {"a.bin", "raw"},       {"a.qcow2", "qcow2"}, {"a.qcow", "qcow2"},
+        {"a.vmdk", "vmdk"},     {"a.vdi", "vdi"},     {"A.QCOW2", "qcow2"},
+        {"a.b:c,d.img", "raw"},
     };
     for (size_t i = 0; i < sizeof known / sizeof *known; i++) {
         make_file(known[i].name, 0600, "x");

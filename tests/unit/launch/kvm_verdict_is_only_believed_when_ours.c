@@ -127,7 +127,8 @@ static void garbage_is_no_cache(void **state)
         ferry_accel_remember(key, "x");
         int fd = open(file, O_WRONLY | O_TRUNC | O_CLOEXEC);
         assert_true(fd >= 0);
-        assert_int_equal(write(fd, contents[i], strlen(contents[i])), strlen(contents[i]));
+        assert_int_equal(write(fd, contents[i], strlen(contents[i])),
+                         strlen(contents[i]));
         close(fd);
         assert_false(ferry_accel_recall(key, reason));
     }

@@ -132,9 +132,9 @@ static void qemu(void **state)
     make("my-qemu", 0600, "#!/bin/sh\n");
     qemu_not_found("./my-qemu", "permission denied");
     assert_int_equal(chmod("my-qemu", 0700), 0);
-    assert_qemu("./my-qemu", "./my-qemu");
+    assert_qemu("./my-qemu", "my-qemu");
     setenv("FERRY_QEMU", "./my-qemu", 1);
-    assert_qemu(NULL, "./my-qemu");
+    assert_qemu(NULL, "my-qemu");
 
     assert_int_equal(mkdir("bin", 0700), 0);
     assert_int_equal(mkdir("bin/other", 0700), 0); /* a directory is no program */

@@ -1,6 +1,8 @@
 /* See on_loop.h. */
 #include "on_loop.h"
 
+#include "base/trace.h"
+
 #include <dirent.h>
 #include <errno.h>
 #include <poll.h>
@@ -61,6 +63,7 @@ int run_on_loop(int (*fn)(void *arg), void *arg)
     struct body b = {fn, arg, NULL, -EINPROGRESS};
     ferry_scope root;
     failures = 0;
+    ferry_trace_init(NULL);
     assert_int_equal(uv_loop_init(&uv), 0);
     assert_int_equal(ferry_loop_new(&uv, &b.loop), 0);
     ferry_loop_hold(b.loop);

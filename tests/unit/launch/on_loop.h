@@ -7,10 +7,10 @@
 #include "async/loop.h"
 #include "async/scope.h"
 
+#include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
-#include <setjmp.h>
 
 #include <cmocka.h>
 
@@ -23,7 +23,8 @@ int run_on_loop(FERRY_CO int (*fn)(void *arg), void *arg);
 #define check_has(text, part) check_has_at((text), (part), __FILE__, __LINE__)
 
 bool check_at(bool ok, const char *what, const char *file, int line);
-bool check_int_at(long long a, long long b, const char *what, const char *file, int line);
+bool check_int_at(long long a, long long b, const char *what, const char *file,
+                  int line);
 /* `part` occurs in `text`. */
 bool check_has_at(const char *text, const char *part, const char *file, int line);
 

@@ -5,8 +5,8 @@
 #include "on_loop.h"
 
 #include "base/auto.h"
-#include "launch/argv.h"
 #include "launch/appliance.h"
+#include "launch/argv.h"
 
 #include <errno.h>
 #include <poll.h>
@@ -26,8 +26,8 @@ static FERRY_CO int settled_fds(void)
     return count_fds();
 }
 
-static FERRY_CO int spawn_shell(const char *script, const ferry_drive *drives, unsigned n,
-                                ferry_qemu **ret)
+static FERRY_CO int spawn_shell(const char *script, const ferry_drive *drives,
+                                unsigned n, ferry_qemu **ret)
 {
     FERRY_AUTO(mem) char *guard = NULL;
     ferry_error e = {0};
@@ -67,9 +67,10 @@ static FERRY_CO int ends_body(void *arg)
     run_shell("echo one >&2; echo two; kill -SEGV $$", W_EXITCODE(0, SIGSEGV),
               "one\ntwo\n");
     /* Last words are never lost, however many and however late. */
-    run_shell("i=0; while [ $i -lt 300 ]; do echo word $i; i=$((i+1)); done | tail -n 2;"
-              "exit 1",
-              W_EXITCODE(1, 0), "word 298\nword 299\n");
+    run_shell(
+        "i=0; while [ $i -lt 300 ]; do echo word $i; i=$((i+1)); done | tail -n 2;"
+        "exit 1",
+        W_EXITCODE(1, 0), "word 298\nword 299\n");
     check_int(settled_fds(), before);
     return 0;
 }
@@ -82,12 +83,12 @@ static FERRY_CO int surroundings_body(void *arg)
     ferry_drive scratch = {.scratch_bytes = 8192};
     ferry_qemu *q;
     char buf[4096];
-    int r = spawn_shell(
-        "grep -E 'Sig(Blk|Ign)' /proc/$$/status | tr -d '\\n';"
-        "for i in 0 1 2 3 4 5 6 7 8 9; do [ -e /proc/$$/fd/$i ] && echo -n \" $i\"; done;"
-        "stat -L -c ' %s %h %a' /proc/$$/fd/7;"
-        "[ $(ps -o sid= -p $$) = $PPID ] && echo guard leads;",
-        &scratch, 1, &q);
+    int r = spawn_shell("grep -E 'Sig(Blk|Ign)' /proc/$$/status | tr -d '\\n';"
+                        "for i in 0 1 2 3 4 5 6 7 8 9; do [ -e /proc/$$/fd/$i ] && "
+                        "echo -n \" $i\"; done;"
+                        "stat -L -c ' %s %h %a' /proc/$$/fd/7;"
+                        "[ $(ps -o sid= -p $$) = $PPID ] && echo guard leads;",
+                        &scratch, 1, &q);
     if (!check_int(r, 0))
         return 0;
     check_int(ferry_qemu_wait(q), 0);
@@ -97,7 +98,8 @@ static FERRY_CO int surroundings_body(void *arg)
     check_has(ev.words, "SigIgn:");
     check_has(ev.words, "0000000000000000");
     check(!strstr(ev.words, "1000") && !strstr(ev.words, "4000"));
-    check_has(ev.words, " 0 1 2 4 5 6 7 8192 0 600\n"); /* a size, no name, our eyes only */
+    check_has(ev.words,
+              " 0 1 2 4 5 6 7 8192 0 600\n"); /* a size, no name, our eyes only */
     check_has(ev.words, "guard leads");
     ferry_qemu_free(q);
     return 0;
@@ -282,12 +284,9 @@ static void no_children(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(ends),
-        cmocka_unit_test(ends_with_sigchld_ignored),
-        cmocka_unit_test(surroundings),
-        cmocka_unit_test(kills),
-        cmocka_unit_test(not_a_program),
-        cmocka_unit_test(no_children),
+        cmocka_unit_test(ends),          cmocka_unit_test(ends_with_sigchld_ignored),
+        cmocka_unit_test(surroundings),  cmocka_unit_test(kills),
+        cmocka_unit_test(not_a_program), cmocka_unit_test(no_children),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

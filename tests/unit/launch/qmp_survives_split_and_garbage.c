@@ -12,8 +12,8 @@
 #include <string.h>
 #include <sys/socket.h>
 
-#define GREETING                                                                         \
-    "{\"QMP\": {\"version\": {\"qemu\": {\"micro\": 22, \"minor\": 2, \"major\": 7}, "    \
+#define GREETING                                                                       \
+    "{\"QMP\": {\"version\": {\"qemu\": {\"micro\": 22, \"minor\": 2, \"major\": 7}, " \
     "\"package\": \"Debian\"}, \"capabilities\": [\"oob\"]}}\r\n"
 #define OK(id) "{\"return\": {}, \"id\": " #id "}\r\n"
 
@@ -30,8 +30,8 @@ static void on_event(void *arg, const char *name, const json_t *data)
 {
     struct pair *p = arg;
     const char *reason = json_string_value(json_object_get(data, "reason"));
-    snprintf(p->events + strlen(p->events), sizeof p->events - strlen(p->events), "%s:%s ",
-             name, reason ? reason : "-");
+    snprintf(p->events + strlen(p->events), sizeof p->events - strlen(p->events),
+             "%s:%s ", name, reason ? reason : "-");
 }
 
 static FERRY_CO int run_task(void *arg)
@@ -84,10 +84,10 @@ static FERRY_CO void hear(struct pair *p, const char *what)
 static FERRY_CO int good_peer(void *arg)
 {
     struct pair *p = arg;
-    static const char talk[] =
-        "{\"event\": \"STOP\"}\r\n" OK(99) /* to nobody */
+    static const char talk[] = "{\"event\": \"STOP\"}\r\n" OK(99) /* to nobody */
         "\r\n"
-        "{\"timestamp\": {\"seconds\": 1}, \"event\": \"SHUTDOWN\", \"data\": {\"guest\": "
+        "{\"timestamp\": {\"seconds\": 1}, \"event\": \"SHUTDOWN\", \"data\": "
+        "{\"guest\": "
         "true, \"reason\": \"guest-panic\"}}\r\n"
         "{\"return\": {\"status\": \"run}]\\\"[ning\"}, \"id\": 2}\r\n";
     for (const char *c = GREETING; *c; c++)
@@ -98,7 +98,8 @@ static FERRY_CO int good_peer(void *arg)
     for (const char *c = talk; *c; c++)
         say(p, (char[]){*c, '\0'});
     hear(p, "{\"execute\":\"device_add\",\"id\":3,\"arguments\":{\"driver\":\"x\"}}\n");
-    say(p, "{\"error\": {\"class\": \"GenericError\", \"desc\": \"no bus\"}, \"id\": 3}\n");
+    say(p, "{\"error\": {\"class\": \"GenericError\", \"desc\": \"no bus\"}, \"id\": "
+           "3}\n");
     return 0;
 }
 
@@ -183,7 +184,8 @@ static void garbage(void **state)
 static void a_line_without_end(void **state)
 {
     (void)state;
-    struct bad b = {.says = "{\"event\": \"xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx",
+    struct bad b = {.says =
+                        "{\"event\": \"xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx",
                     .repeat = 10 * FERRY_QMP_LINE / 50};
     run_on_loop(expect_proto, &b);
 }
@@ -273,8 +275,8 @@ static void ends_and_cancels(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(a_good_peer),         cmocka_unit_test(garbage),
-        cmocka_unit_test(a_line_without_end),  cmocka_unit_test(nesting_without_end),
+        cmocka_unit_test(a_good_peer),        cmocka_unit_test(garbage),
+        cmocka_unit_test(a_line_without_end), cmocka_unit_test(nesting_without_end),
         cmocka_unit_test(ends_and_cancels),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
