@@ -12,7 +12,7 @@ struct ferry_poll {
     uv_poll_t uv;
     ferry_loop *loop;
     ferry_task *waiter;
-    int seen; /* events, or a negative error */
+    int seen; /* events; 0: none yet */
 };
 
 static int to_uv(int events)
@@ -39,7 +39,8 @@ static void on_event(uv_poll_t *h, int status, int events)
 {
     ferry_poll *p = h->data;
     uv_poll_stop(h); /* level-triggered: once is enough until somebody asks again */
-    p->seen = status < 0 ? status : from_uv(events);
+    /* libuv says UV_EBADF for EPOLLERR: what the error is, the next read or write tells. */
+    p->seen = status < 0 ? POLLERR : from_uv(events);
     if (p->waiter)
         ferry_wake(p->waiter);
 }

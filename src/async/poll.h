@@ -8,8 +8,9 @@
 typedef struct ferry_poll ferry_poll;
 
 int ferry_poll_open(ferry_loop *loop, int fd, ferry_poll **ret);
-/* Until one of POLLIN | POLLOUT (poll.h) is there, or an error or hang-up. Returns the
- * events > 0, or the cancel code. One waiter at a time. */
+/* Until one of POLLIN | POLLOUT (poll.h) is there, or an error or hang-up (POLLERR, POLLHUP
+ * alone: the next read or write says which). Returns the events > 0, or the cancel code.
+ * One waiter at a time. */
 FERRY_CO int ferry_poll_wait(ferry_poll *p, int events);
 void ferry_poll_close(ferry_poll *p); /* NULL is allowed; fd may be closed right after */
 
