@@ -9,6 +9,9 @@
 
 #include <errno.h>
 
+/* The latest due time there is: "no timeout" as a very large one must not wrap. */
+#define NEVER (UINT64_MAX - 1)
+
 static bool earlier(const ferry_timer *a, const ferry_timer *b)
 {
     return a->due != b->due ? a->due < b->due : a->seq < b->seq;
@@ -86,23 +89,29 @@ static void on_uv_timer(uv_timer_t *h)
     ferry_timers_fire(h->data);
 }
 
-void ferry_timers_rearm(ferry_loop *loop)
+static void arm(ferry_loop *loop, uint64_t at_least)
 {
-    if (!loop->uv || loop->firing)
-        return;
     uint64_t due = ferry_timers_next(loop), now = uv_now(loop->uv);
     if (due == UINT64_MAX)
         uv_timer_stop(&loop->timer);
     else
-        uv_timer_start(&loop->timer, on_uv_timer, due > now ? due - now : 0, 0);
+        uv_timer_start(&loop->timer, on_uv_timer,
+                       due > now + at_least ? due - now : at_least, 0);
+}
+
+void ferry_timers_rearm(ferry_loop *loop)
+{
+    if (loop->uv && !loop->firing)
+        arm(loop, 0);
 }
 
 void ferry_timer_start(ferry_loop *loop, ferry_timer *t, uint64_t ms,
                        void (*fire)(ferry_timer *t))
 {
     ferry_timer_stop(t);
+    uint64_t now = ferry_loop_now(loop);
     *t = (ferry_timer){.loop = loop,
-                       .due = ferry_loop_now(loop) + ms,
+                       .due = ms < NEVER - now ? now + ms : NEVER,
                        .seq = loop->timer_seq++,
                        .fire = fire};
     loop->timers = meld(loop->timers, t);
@@ -118,17 +127,21 @@ void ferry_timer_stop(ferry_timer *t)
         take_out(t->loop, t);
 }
 
+/* Those that are due now and were started before now: a timer that starts itself again with
+ * 0 ms comes in a later turn, or this would never end. (Its due time is not before that of
+ * any older one that is due, and its seq is larger: it is behind all of them.) */
 void ferry_timers_fire(ferry_loop *loop)
 {
-    uint64_t now = ferry_loop_now(loop);
+    uint64_t now = ferry_loop_now(loop), first_new = loop->timer_seq;
     loop->firing = true;
-    while (loop->timers && loop->timers->due <= now) {
+    while (loop->timers && loop->timers->due <= now && loop->timers->seq < first_new) {
         ferry_timer *t = loop->timers;
         take_out(loop, t);
         t->fire(t);
     }
     loop->firing = false;
-    ferry_timers_rearm(loop);
+    if (loop->uv)
+        arm(loop, 1); /* 0 would run again in this very pass over libuv's timers */
 }
 
 struct sleeper {
