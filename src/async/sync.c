@@ -73,6 +73,7 @@ void ferry_sem_put(ferry_sem *s)
 
 int ferry_chan_init(ferry_chan *ch, size_t cap)
 {
+    assert(cap > 0 && "a channel without a place is never sent to");
     *ch = (ferry_chan){.ring = calloc(cap, sizeof *ch->ring), .cap = cap};
     ferry_cond_init(&ch->changed);
     return ch->ring ? 0 : -ENOMEM;
