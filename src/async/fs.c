@@ -14,6 +14,9 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+/* Most bytes of one request: libuv counts a buffer's in an unsigned int. */
+#define REQUEST_MAX ((size_t)1 << 30)
+
 typedef struct request {
     union {
         uv_req_t req;
@@ -70,15 +73,19 @@ static void request_free(request *q)
     free(q);
 }
 
-/* Waits for a place in the pool. */
+/* Waits for a place in the pool. A task that is cancelled already begins nothing: an unlink
+ * it is told did not happen must not happen behind its back. */
 static FERRY_CO int request_begin(ferry_file *file, ferry_buf *buf, request **ret)
 {
+    int r = ferry_cancelled();
+    if (r < 0)
+        return r;
     request *q = calloc(1, sizeof *q);
     if (!q)
         return -ENOMEM;
     q->loop = ferry_self_loop();
     assert(q->loop->uv && "a fake loop has no thread pool");
-    int r = ferry_sem_get(&q->loop->pool_share);
+    r = ferry_sem_get(&q->loop->pool_share);
     if (r < 0) {
         free(q);
         return r;
@@ -157,6 +164,8 @@ ssize_t ferry_fs_read(ferry_file *f, ferry_buf *b, size_t len, uint64_t offset)
         return r;
     if (len > ferry_buf_room(b))
         len = ferry_buf_room(b);
+    if (len > REQUEST_MAX)
+        len = REQUEST_MAX;
     uv_buf_t v = uv_buf_init((char *)b->data + b->len, (unsigned)len);
     ssize_t n = request_await(q, uv_fs_read(q->loop->uv, &q->uv.fs, f->fd, &v, 1,
                                             (int64_t)offset, on_fs));
@@ -172,8 +181,8 @@ int ferry_fs_write(ferry_file *f, const ferry_slice *s, uint64_t offset)
         int r = request_begin(f, s->buf, &q);
         if (r < 0)
             return r;
-        uv_buf_t v =
-            uv_buf_init((char *)(uintptr_t)(s->data + done), (unsigned)(s->len - done));
+        size_t len = s->len - done < REQUEST_MAX ? s->len - done : REQUEST_MAX;
+        uv_buf_t v = uv_buf_init((char *)(uintptr_t)(s->data + done), (unsigned)len);
         ssize_t n = request_await(q, uv_fs_write(q->loop->uv, &q->uv.fs, f->fd, &v, 1,
                                                  (int64_t)(offset + done), on_fs));
         if (n < 0)

@@ -3,7 +3,9 @@
  * A request that is running in the pool cannot be stopped. When its task is cancelled,
  * the call returns the cancel code at once and the request is orphaned: it
  * holds references to its file and buffer and drops them when it ends. So
- * a hung disk never delays a cancel, and no memory is freed under a running read.
+ * a hung disk never delays a cancel, and no memory is freed under a running read. What was
+ * orphaned may still happen, so after a cancel code the buffer is the request's: let go of
+ * it, do not use it again. A call that is made when its task is cancelled already does nothing.
  *
  * The pool is the host program's too (4 threads by default): at most ferry_loop's share,
  * FERRY_POOL_SHARE, of our requests are in it at once; the rest wait here.
