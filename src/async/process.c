@@ -26,7 +26,7 @@
 extern char **environ;
 
 struct ferry_process {
-    uv_poll_t uv;
+    uv_poll_t uv; /* on the pidfd; not there when pidfd is -1 */
     ferry_loop *loop;
     pid_t pid;
     int pidfd;
@@ -38,6 +38,14 @@ struct ferry_process {
 };
 
 /* ---- the end of a child ------------------------------------------------------------ */
+
+/* Nobody's child any more: SIGCHLD is ignored, or the host program waited for it. */
+static bool is_gone(int pidfd)
+{
+    siginfo_t si;
+    return waitid(P_PIDFD, (id_t)pidfd, &si, WEXITED | WNOHANG | WNOWAIT) < 0 &&
+           errno == ECHILD;
+}
 
 static void on_closed(uv_handle_t *h)
 {
@@ -92,27 +100,31 @@ static int set_attributes(posix_spawnattr_t *at, const ferry_process_opts *o)
     return r ? r : posix_spawnattr_setflags(at, flags);
 }
 
+static int dup_above(int fd, size_t lowest)
+{
+    int high = fcntl(fd, F_DUPFD_CLOEXEC, (int)lowest);
+    if (high >= 0)
+        return high;
+    return errno == EINVAL ? -EMFILE : -errno; /* EINVAL: beyond RLIMIT_NOFILE */
+}
+
 /* Moves every wanted descriptor above those the child will have, so that putting one in its
  * place never overwrites another that is still to be placed. */
 static int lift(const ferry_process_opts *o, int high[])
 {
     for (size_t i = 0; i < o->nfds; i++) {
-        if (o->fds[i] < 0 && i <= STDERR_FILENO)
-            high[i] = open("/dev/null", O_RDWR | O_CLOEXEC);
-        else if (o->fds[i] < 0)
+        if (o->fds[i] < 0 && i > STDERR_FILENO)
             continue;
-        else
-            high[i] = fcntl(o->fds[i], F_DUPFD_CLOEXEC, MAX_FDS);
-        if (high[i] < 0)
-            return -errno;
-        if (high[i] < MAX_FDS) {
-            int moved = fcntl(high[i], F_DUPFD_CLOEXEC, MAX_FDS);
-            int saved = errno;
-            close(high[i]);
-            high[i] = moved;
-            if (moved < 0)
-                return -saved;
+        FERRY_AUTO(fd) int null = -1;
+        if (o->fds[i] < 0) {
+            null = open("/dev/null", O_RDWR | O_CLOEXEC);
+            if (null < 0)
+                return -errno;
         }
+        int r = dup_above(null >= 0 ? null : o->fds[i], o->nfds);
+        if (r < 0)
+            return r;
+        high[i] = r;
     }
     return 0;
 }
@@ -157,6 +169,41 @@ static int spawn(const ferry_process_opts *o, pid_t *ret_pid)
     return r;
 }
 
+/* A child that cannot be watched (out of descriptors) is not kept. */
+static void take_back(ferry_process *p)
+{
+    kill(p->group ? -p->pid : p->pid, SIGKILL);
+    while (waitpid(p->pid, NULL, 0) < 0 && errno == EINTR)
+        ;
+    if (p->pidfd >= 0)
+        close(p->pidfd);
+}
+
+/* Puts a uv_poll on the child's pidfd. A child that is gone before (see is_gone) has ended,
+ * and its number may be somebody else's by now: it is not touched again. */
+static int watch(ferry_process *p)
+{
+    p->pidfd = (int)syscall(SYS_pidfd_open, p->pid, 0);
+    if (p->pidfd < 0 && errno != ESRCH)
+        return -errno;
+    if (p->pidfd < 0 || is_gone(p->pidfd)) {
+        if (p->pidfd >= 0)
+            close(p->pidfd);
+        p->pidfd = -1;
+        p->status = -1;
+        p->ended = true;
+        return 0;
+    }
+    int r = uv_poll_init(p->loop->uv, &p->uv, p->pidfd);
+    if (r < 0)
+        return r;
+    ferry_loop_ref(p->loop);
+    p->uv.data = p;
+    uv_unref((uv_handle_t *)&p->uv);
+    uv_poll_start(&p->uv, UV_READABLE, on_end);
+    return 0;
+}
+
 int ferry_process_spawn(ferry_loop *loop, const ferry_process_opts *o,
                         ferry_process **ret)
 {
@@ -171,23 +218,12 @@ int ferry_process_spawn(ferry_loop *loop, const ferry_process_opts *o,
         free(p);
         return r;
     }
-    p->pidfd = (int)syscall(SYS_pidfd_open, p->pid, 0);
-    if (p->pidfd < 0)
-        r = -errno;
-    else
-        r = uv_poll_init(loop->uv, &p->uv, p->pidfd);
-    if (r < 0) { /* out of descriptors: a child that cannot be watched is not kept */
-        kill(p->pid, SIGKILL);
-        waitpid(p->pid, NULL, 0);
-        if (p->pidfd >= 0)
-            close(p->pidfd);
+    r = watch(p);
+    if (r < 0) {
+        take_back(p);
         free(p);
         return r;
     }
-    ferry_loop_ref(loop);
-    p->uv.data = p;
-    uv_unref((uv_handle_t *)&p->uv);
-    uv_poll_start(&p->uv, UV_READABLE, on_end);
     FERRY_TRACE(async, "process %d: %s", (int)p->pid, o->path);
     *ret = p;
     return 0;
@@ -210,12 +246,12 @@ int ferry_process_wait(ferry_process *p, int *ret_status)
 }
 
 /* The group is signalled by number: safe while the leader is not reaped, which only on_end
- * on this thread does. */
+ * on this thread does, unless the host program takes part. */
 void ferry_process_kill(ferry_process *p, int sig)
 {
     if (p->ended)
         return;
-    if (p->group)
+    if (p->group && !is_gone(p->pidfd))
         kill(-p->pid, sig);
     else
         syscall(SYS_pidfd_send_signal, p->pidfd, sig, NULL, 0);
@@ -226,6 +262,10 @@ void ferry_process_free(ferry_process *p)
     if (!p)
         return;
     p->freed = true;
+    if (p->pidfd < 0) {
+        free(p);
+        return;
+    }
     if (p->ended) {
         uv_close((uv_handle_t *)&p->uv, on_closed);
         return;
@@ -236,12 +276,14 @@ void ferry_process_free(ferry_process *p)
 
 const char *ferry_process_describe(int status, char *buf, size_t size)
 {
-    if (status == -1)
+    if (status == -1) {
         snprintf(buf, size, "ended (status unknown: SIGCHLD is ignored here)");
-    else if (WIFSIGNALED(status))
+    } else if (WIFSIGNALED(status)) {
+        const char *text = sigdescr_np(WTERMSIG(status));
         snprintf(buf, size, "killed by signal %d (%s)", WTERMSIG(status),
-                 sigdescr_np(WTERMSIG(status)));
-    else
+                 text ? text : "a real-time signal");
+    } else {
         snprintf(buf, size, "exited with status %d", WEXITSTATUS(status));
+    }
     return buf;
 }
