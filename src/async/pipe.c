@@ -19,12 +19,17 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 /* Most iovecs of one writev; IOV_MAX is 1024, a frame batch has fewer. */
 #define IOV_BATCH 256
+
+/* Bytes written to a peer that keeps pace before the loop gets its turn and a cancel is
+ * looked at: about a millisecond's worth. */
+#define WRITE_TURN (1024 * 1024)
 
 typedef struct ferry_pipe {
     ferry_link link;
@@ -33,7 +38,7 @@ typedef struct ferry_pipe {
     int fd; /* uv's; -1 once closed */
     mode_t type;
     size_t read_size;
-    int restore_flags; /* of a borrowed description, -1: nothing to put back */
+    bool restore; /* a borrowed description: O_NONBLOCK is ours to take off */
 
     /* the reader */
     ferry_task *reader;
@@ -44,6 +49,7 @@ typedef struct ferry_pipe {
     /* the writer */
     int dup_fd;
     ferry_poll *writable; /* made at the first full pipe */
+    size_t unbroken;      /* bytes written since the last wait */
 } ferry_pipe;
 
 static ferry_pipe *pipe_of(ferry_link *l)
@@ -160,6 +166,7 @@ static FERRY_CO int wait_writable(ferry_pipe *p)
         }
         p->dup_fd = fd;
     }
+    p->unbroken = 0;
     int r = ferry_poll_wait(p->writable, POLLOUT);
     return r < 0 ? r : 0;
 }
@@ -180,20 +187,22 @@ static void advance(struct iovec **iov, int *n, size_t done)
 static FERRY_CO int pipe_write(ferry_link *l, struct iovec *iov, int n)
 {
     ferry_pipe *p = pipe_of(l);
+    int r = ferry_cancelled(); /* before anything is torn */
     advance(&iov, &n, 0);
-    while (n > 0) {
-        ssize_t done = try_write(p, iov, n);
+    while (n > 0 && r == 0) {
+        ssize_t done = p->unbroken < WRITE_TURN ? try_write(p, iov, n) : -EAGAIN;
         if (done == -EAGAIN) {
-            int r = wait_writable(p);
-            if (r < 0)
-                return r;
-            continue;
+            r = wait_writable(p);
+        } else if (done < 0) {
+            r = (int)done;
+        } else if (done == 0) {
+            r = -EIO; /* a device that takes nothing and says nothing */
+        } else {
+            p->unbroken += (size_t)done;
+            advance(&iov, &n, (size_t)done);
         }
-        if (done < 0)
-            return (int)done;
-        advance(&iov, &n, (size_t)done);
     }
-    return 0;
+    return r;
 }
 
 /* ---- life -------------------------------------------------------------------------- */
@@ -206,6 +215,14 @@ static void on_closed(uv_handle_t *h)
     ferry_loop_unref(loop);
 }
 
+/* Only the bit that is ours: others who share the description may have changed the rest. */
+static void make_blocking(int fd)
+{
+    int flags = fcntl(fd, F_GETFL);
+    if (flags >= 0)
+        fcntl(fd, F_SETFL, flags & ~O_NONBLOCK);
+}
+
 static void pipe_close(ferry_link *l)
 {
     ferry_pipe *p = pipe_of(l);
@@ -213,12 +230,24 @@ static void pipe_close(ferry_link *l)
     ferry_poll_close(p->writable);
     if (p->dup_fd >= 0)
         close(p->dup_fd);
-    if (p->restore_flags >= 0)
-        fcntl(p->fd, F_SETFL, p->restore_flags);
+    if (p->restore)
+        make_blocking(p->fd);
     uv_close((uv_handle_t *)&p->uv, on_closed);
 }
 
 static const ferry_link_ops pipe_ops = {pipe_read, pipe_write, pipe_close};
+
+/* libuv does not close 0-2 with their stream: a descriptor that landed there, because the
+ * program has none of its own, is moved up. */
+static int above_stdio(int fd)
+{
+    if (fd < 0 || fd > STDERR_FILENO)
+        return fd;
+    int up = fcntl(fd, F_DUPFD_CLOEXEC, STDERR_FILENO + 1);
+    int r = up < 0 ? -errno : up;
+    close(fd);
+    return r;
+}
 
 /* -EPERM for what is always ready (regular files, /dev/zero): libuv aborts on it. */
 static int check_pollable(int fd, struct stat *ret)
@@ -234,39 +263,37 @@ static int check_pollable(int fd, struct stat *ret)
     return r;
 }
 
-static int open_pipe(ferry_loop *loop, int fd, unsigned flags, size_t read_size,
-                     int restore_flags, ferry_link **ret)
+static int open_pipe(ferry_loop *loop, int fd, size_t read_size, bool restore,
+                     ferry_link **ret)
 {
     struct stat st;
-    int r = check_pollable(fd, &st);
-    if (r < 0) {
-        close(fd);
-        return r;
-    }
-    ferry_pipe *p = calloc(1, sizeof *p);
+    fd = above_stdio(fd);
+    int r = fd < 0 ? fd : check_pollable(fd, &st);
+    ferry_pipe *p = r == 0 ? calloc(1, sizeof *p) : NULL;
     if (!p) {
-        close(fd);
-        return -ENOMEM;
+        if (fd >= 0)
+            close(fd);
+        return r < 0 ? r : -ENOMEM;
     }
     *p = (ferry_pipe){.link = {&pipe_ops},
                       .loop = loop,
                       .fd = fd,
                       .type = st.st_mode & S_IFMT,
                       .read_size = read_size,
-                      .restore_flags = restore_flags,
+                      .restore = restore,
                       .dup_fd = -1};
     ferry_loop_ref(loop);
     uv_pipe_init(loop->uv, &p->uv, 0);
     p->uv.data = p;
     uv_unref((uv_handle_t *)&p->uv);
-    r = uv_pipe_open(&p->uv, fd);
+    r = uv_pipe_open(&p->uv, fd); /* makes it non-blocking */
     if (r < 0) {
+        if (restore)
+            make_blocking(fd);
         close(fd);
-        p->restore_flags = -1;
         uv_close((uv_handle_t *)&p->uv, on_closed);
         return r;
     }
-    (void)flags; /* what the descriptor can do, uv_pipe_open has read from it */
     *ret = &p->link;
     return 0;
 }
@@ -274,32 +301,69 @@ static int open_pipe(ferry_loop *loop, int fd, unsigned flags, size_t read_size,
 int ferry_pipe_open(ferry_loop *loop, int fd, unsigned flags, size_t read_size,
                     ferry_link **ret)
 {
-    return open_pipe(loop, fd, flags, read_size, -1, ret);
+    (void)flags; /* what the descriptor can do, uv_pipe_open reads from it */
+    return open_pipe(loop, fd < 0 ? -EBADF : fd, read_size, false, ret);
 }
 
-/* A description of our own where the kernel gives one (not for sockets): O_NONBLOCK on the
- * caller's would reach every process that shares it, the shell that owns the tty included. */
+/* ---- borrowing --------------------------------------------------------------------- */
+
+/* Whether opening /proc/self/fd/N gives the same thing again: a pipe, a FIFO or a tty does.
+ * Other devices may make a new instance at every open: a pty's master, /dev/fuse. */
+static bool same_when_reopened(int fd)
+{
+    struct stat st;
+    unsigned number;
+    if (fstat(fd, &st) < 0)
+        return false;
+    return S_ISFIFO(st.st_mode) ||
+           (S_ISCHR(st.st_mode) && isatty(fd) && ioctl(fd, TIOCGPTN, &number) < 0);
+}
+
+/* A description of our own where the kernel gives one: O_NONBLOCK on the caller's would
+ * reach every process that shares it, the shell that owns the tty included.
+ *
+ * Not of a FIFO whose writers have come and gone: the end of the stream is told to those
+ * who had it open then, a new reader would wait for the next writer. */
 static int reopen(int fd, unsigned flags)
 {
+    if (!same_when_reopened(fd))
+        return -1;
     char path[32];
     int mode = flags == (FERRY_PIPE_READ | FERRY_PIPE_WRITE) ? O_RDWR
                : flags & FERRY_PIPE_WRITE                    ? O_WRONLY
                                                              : O_RDONLY;
     snprintf(path, sizeof path, "/proc/self/fd/%d", fd);
-    return open(path, mode | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
+    int own = open(path, mode | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
+
+    struct pollfd now = {.fd = fd, .events = POLLIN};
+    if (own >= 0 && poll(&now, 1, 0) == 1 && now.revents & POLLHUP) {
+        close(own);
+        return -1;
+    }
+    return own;
+}
+
+/* -EBADF: not open, or not for what it is to be used for. */
+static int check_access(int status, unsigned flags)
+{
+    if (status < 0 || (flags & FERRY_PIPE_READ && (status & O_ACCMODE) == O_WRONLY) ||
+        (flags & FERRY_PIPE_WRITE && (status & O_ACCMODE) == O_RDONLY))
+        return -EBADF;
+    return 0;
 }
 
 int ferry_pipe_borrow(ferry_loop *loop, int fd, unsigned flags, ferry_link **ret)
 {
+    int status = fcntl(fd, F_GETFL);
+    int r = check_access(status, flags);
+    if (r < 0)
+        return r;
     int own = reopen(fd, flags);
     if (own >= 0)
-        return open_pipe(loop, own, flags, 0, -1, ret);
+        return open_pipe(loop, own, 0, false, ret);
 
-    int before = fcntl(fd, F_GETFL);
-    if (before < 0)
-        return -errno;
-    own = fcntl(fd, F_DUPFD_CLOEXEC, 0);
+    own = fcntl(fd, F_DUPFD_CLOEXEC, STDERR_FILENO + 1);
     if (own < 0)
         return -errno;
-    return open_pipe(loop, own, flags, 0, before & O_NONBLOCK ? -1 : before, ret);
+    return open_pipe(loop, own, 0, !(status & O_NONBLOCK), ret);
 }

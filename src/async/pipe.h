@@ -16,7 +16,8 @@ enum ferry_pipe_flags {
     FERRY_PIPE_WRITE = 1 << 1,
 };
 
-/* Takes over fd (closed with the link, and on failure) and makes it non-blocking. A
+/* Takes over fd (closed with the link, and on failure) and makes it non-blocking; -EPERM
+ * for what is always ready (files, /dev/zero): that is read by the pool (fs.h). A
  * read_size other than 0 is the most one read(2) is asked for: libuv goes back to epoll after
  * a short read, so a device that gives out pages (virtio-serial: 4096) is read
  * many at a time only when asked for exactly that much. Loop thread. */
@@ -24,8 +25,8 @@ int ferry_pipe_open(ferry_loop *loop, int fd, unsigned flags, size_t read_size,
                     ferry_link **ret);
 
 /* The same for a descriptor that stays the caller's (stdin, a FIFO, somebody's socket).
- * Its file status flags are put back on close; where /proc lets it be reopened, they are
- * never changed. */
+ * O_NONBLOCK is taken off again on close; of a pipe or tty, which /proc lets us open for
+ * ourselves, it is never set. -EBADF: not open for what `flags` asks. */
 int ferry_pipe_borrow(ferry_loop *loop, int fd, unsigned flags, ferry_link **ret);
 
 #endif
