@@ -44,6 +44,7 @@ struct ferry_loop {
     void (*on_kick)(void *arg);
     void *kick_arg;
     unsigned holds;
+    atomic_uint senders; /* threads inside ferry_loop_post() or _kick() */
 
     ferry_sem pool_share; /* requests of ours in libuv's thread pool */
 

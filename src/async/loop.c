@@ -7,6 +7,7 @@
 
 #include <assert.h>
 #include <errno.h>
+#include <sched.h>
 #include <stdlib.h>
 
 /* Stacks kept for reuse: 64 ops of three tasks each. Untouched pages cost nothing, touched ones
@@ -138,15 +139,27 @@ static void on_closed(uv_handle_t *h)
         ferry_loop_unref(loop);
 }
 
+/* The post that led to this close may have been seen before its thread was through with
+ * uv_async_send: the handle and the uv loop must not go from under it. */
+static void await_senders(ferry_loop *loop)
+{
+    while (atomic_load(&loop->senders) > 0)
+        sched_yield();
+}
+
 void ferry_loop_close(ferry_loop *loop, void (*closed)(void *arg), void *arg)
 {
     assert(loop->ntasks == 0 && "a loop closes after its tasks");
+    assert(!loop->timers && "a loop closes after its timers");
     loop->closed = closed;
     loop->closed_arg = arg;
+    loop->on_kick = NULL; /* one kick may still be on its way to on_async */
     if (!loop->uv) {
         ferry_loop_unref(loop);
         return;
     }
+    await_senders(loop);
+    assert(!atomic_load(&loop->posted) && "a post behind the close");
     uv_close((uv_handle_t *)&loop->prepare, on_closed);
     uv_close((uv_handle_t *)&loop->check, on_closed);
     uv_close((uv_handle_t *)&loop->idle, on_closed);
@@ -197,18 +210,22 @@ void ferry_loop_drained(ferry_loop *loop)
 
 void ferry_loop_post(ferry_loop *loop, ferry_post *p)
 {
+    atomic_fetch_add(&loop->senders, 1);
     ferry_post *head = atomic_load(&loop->posted);
     do
         p->next = head;
     while (!atomic_compare_exchange_weak(&loop->posted, &head, p));
     uv_async_send(&loop->async);
+    atomic_fetch_sub(&loop->senders, 1); /* from here on the loop may be gone */
 }
 
 void ferry_loop_kick(ferry_loop *loop)
 {
     int saved = errno;
+    atomic_fetch_add(&loop->senders, 1);
     atomic_store(&loop->kicked, true); /* latched first: sends coalesce */
     uv_async_send(&loop->async);
+    atomic_fetch_sub(&loop->senders, 1);
     errno = saved;
 }
 

@@ -31,12 +31,13 @@ typedef struct ferry_task ferry_task;
  * alive only while ferry_loop_hold() is in force. -ENOMEM and libuv's errors. */
 int ferry_loop_new(struct uv_loop_s *uv, ferry_loop **ret);
 
-/* A loop with a clock of its own that only ferry_loop_advance() moves, for tests: it has
- * no uv handles and is driven by ferry_loop_run_fake(). */
+/* A loop with a clock of its own, for tests: it has no uv handles and is driven by
+ * ferry_loop_run_fake(). */
 int ferry_loop_new_fake(ferry_loop **ret);
 
 /* Closes our handles on the uv loop and frees the ferry_loop in a later turn of it, then
- * calls closed(arg). No task may be left. */
+ * calls closed(arg). No task, timer or post may be left; what the pool is still running and
+ * children that are still dying are waited for. */
 void ferry_loop_close(ferry_loop *loop, void (*closed)(void *arg), void *arg);
 
 /* ---- time ------------------------------------------------------------------------ */
