@@ -3,6 +3,7 @@
 
 #include "async/internal.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <pthread.h>
 #include <signal.h>
@@ -17,14 +18,20 @@ static void *thread_main(void *arg)
 {
     ferry_thread *t = arg;
     uv_run(&t->uv, UV_RUN_DEFAULT);
-    uv_loop_close(&t->uv);
+    int r = uv_loop_close(&t->uv);
+    assert(r == 0 && "a handle was left open on a loop of ours");
+    (void)r;
     return NULL;
 }
 
 static int start_blocked(ferry_thread *t)
 {
+    static const int faults[] = {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGTRAP, SIGSYS};
     sigset_t all, before;
     sigfillset(&all);
+    /* A fault that is blocked kills without calling the program's crash handler. */
+    for (size_t i = 0; i < sizeof faults / sizeof *faults; i++)
+        sigdelset(&all, faults[i]);
     pthread_sigmask(SIG_SETMASK, &all, &before);
     int r = -pthread_create(&t->id, NULL, thread_main, t);
     pthread_sigmask(SIG_SETMASK, &before, NULL);

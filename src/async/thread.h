@@ -4,7 +4,8 @@
  *     on the thread: ferry_loop_close(loop, ...)  -> its uv_run returns
  *     ferry_thread_join(thread)
  *
- * All signals are blocked on it, so that handlers run on the program's threads. */
+ * Signals are blocked on it, so that handlers run on the program's threads; not those of
+ * faults (SIGSEGV ...), which belong to the thread that made them. */
 #ifndef FERRY_ASYNC_THREAD_H
 #define FERRY_ASYNC_THREAD_H
 
