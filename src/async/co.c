@@ -43,7 +43,8 @@
 #ifdef CO_TSAN
 #include <sanitizer/tsan_interface.h>
 #endif
-#ifdef FERRY_HAVE_VALGRIND
+#if __has_include(<valgrind/valgrind.h>)
+#define CO_VALGRIND 1 /* a few instructions a stack, so in every build that can */
 #include <valgrind/valgrind.h>
 #endif
 
@@ -55,11 +56,12 @@ struct ferry_co {
     bool done;
     bool started;
 
+    bool entered; /* the stack has its first frame; env leads into it */
     uint8_t *map; /* guard page first */
     size_t map_size;
     ucontext_t entry;   /* not in a frame of enter(): that is left by a jump, and ASan
                          * would keep the frame's red zones on the resumer's stack */
-    sigjmp_buf env;     /* where it yielded */
+    sigjmp_buf env;     /* where it yielded, or waits in trampoline() for its next use */
     sigjmp_buf resumer; /* where it was resumed from */
 
     unsigned valgrind_id;
@@ -86,7 +88,11 @@ static size_t stack_size(const ferry_co *co)
 
 /* ---- what the tools want to know of a switch ------------------------------------- */
 
-static inline void leave_resumer(ferry_co *co)
+/* In line even at -O0: a function that is entered on one stack and left on another upsets
+ * TSan's record of calls. */
+#define TOLD inline __attribute__((always_inline))
+
+static TOLD void leave_resumer(ferry_co *co)
 {
     (void)co;
 #ifdef CO_ASAN
@@ -99,7 +105,7 @@ static inline void leave_resumer(ferry_co *co)
 #endif
 }
 
-static inline void arrive_resumer(ferry_co *co)
+static TOLD void arrive_resumer(ferry_co *co)
 {
     (void)co;
 #ifdef CO_ASAN
@@ -107,7 +113,7 @@ static inline void arrive_resumer(ferry_co *co)
 #endif
 }
 
-static inline void leave_co(ferry_co *co, bool for_good)
+static TOLD void leave_co(ferry_co *co, bool for_good)
 {
     (void)co;
     (void)for_good;
@@ -120,7 +126,7 @@ static inline void leave_co(ferry_co *co, bool for_good)
 #endif
 }
 
-static inline void arrive_co(ferry_co *co)
+static TOLD void arrive_co(ferry_co *co)
 {
     (void)co;
 #ifdef CO_ASAN
@@ -132,7 +138,7 @@ static inline void arrive_co(ferry_co *co)
 static void tools_know_stack(ferry_co *co)
 {
     (void)co;
-#ifdef FERRY_HAVE_VALGRIND
+#ifdef CO_VALGRIND
     co->valgrind_id =
         VALGRIND_STACK_REGISTER(stack_low(co), stack_low(co) + stack_size(co));
 #endif
@@ -141,7 +147,7 @@ static void tools_know_stack(ferry_co *co)
 static void tools_forget_stack(ferry_co *co)
 {
     (void)co;
-#ifdef FERRY_HAVE_VALGRIND
+#ifdef CO_VALGRIND
     VALGRIND_STACK_DEREGISTER(co->valgrind_id);
 #endif
 }
@@ -158,6 +164,9 @@ void ferry_co_pool_init(ferry_co_pool *pool, unsigned max_spare)
 static void unmap(ferry_co *co)
 {
     tools_forget_stack(co);
+#ifdef CO_TSAN
+    __tsan_destroy_fiber(co->tsan_fiber);
+#endif
     munmap(co->map, co->map_size);
     free(co);
 }
@@ -202,6 +211,9 @@ static int map_stack(ferry_co_pool *pool, ferry_co **ret)
         return -ENOMEM;
     }
     tools_know_stack(co);
+#ifdef CO_TSAN
+    co->tsan_fiber = __tsan_create_fiber(0);
+#endif
     *ret = co;
     return 0;
 }
@@ -233,17 +245,22 @@ static void give_stack(ferry_co *co)
 
 /* ---- switching -------------------------------------------------------------------- */
 
-/* The stack's first frame; never returns, so that the stack may be reused by a
- * siglongjmp into a fresh trampoline. makecontext passes ints: a pointer comes in two. */
+/* The stack's first frame. It never returns but waits for the stack's next coroutine: that
+ * one begins by a jump, without the system calls of setcontext. makecontext passes ints: a
+ * pointer comes in two. */
 static void trampoline(unsigned low, unsigned high)
 {
     ferry_co *co = (ferry_co *)((uintptr_t)low | ((uintptr_t)high << 32));
 
-    arrive_co(co);
-    co->fn(co->arg);
-    co->done = true;
-    leave_co(co, true);
-    siglongjmp(co->resumer, 1);
+    for (;;) {
+        arrive_co(co);
+        co->fn(co->arg);
+        co->done = true;
+        if (sigsetjmp(co->env, 0) == 0) {
+            leave_co(co, true);
+            siglongjmp(co->resumer, 1);
+        }
+    }
 }
 
 int ferry_co_new(ferry_co_pool *pool, ferry_co_fn fn, void *arg, ferry_co **ret)
@@ -258,21 +275,18 @@ int ferry_co_new(ferry_co_pool *pool, ferry_co_fn fn, void *arg, ferry_co **ret)
 #ifdef CO_ASAN
     co->asan_fake = NULL;
 #endif
-#ifdef CO_TSAN
-    co->tsan_fiber = __tsan_create_fiber(0);
-#endif
     *ret = co;
     return 0;
 }
 
-/* The first resume goes by way of setcontext, which alone can enter a new stack. It sets the
- * signal mask too: to the thread's own, which getcontext has just read. */
+/* The first resume on a stack goes by way of setcontext, which alone can enter a new one. It
+ * sets the signal mask too: to the thread's own, which getcontext has just read. */
 static void enter(ferry_co *co)
 {
     ucontext_t *uc = &co->entry;
     uintptr_t p = (uintptr_t)co;
 
-    co->started = true;
+    co->entered = true;
     if (getcontext(uc) < 0)
         abort(); /* cannot fail on Linux */
     uc->uc_stack.ss_sp = stack_low(co);
@@ -288,7 +302,8 @@ void ferry_co_resume(ferry_co *co)
 {
     assert(!co->done && "resume of a finished coroutine");
     if (sigsetjmp(co->resumer, 0) == 0) {
-        if (!co->started)
+        co->started = true;
+        if (!co->entered)
             enter(co);
         leave_resumer(co);
         siglongjmp(co->env, 1);
@@ -313,9 +328,5 @@ bool ferry_co_finished(const ferry_co *co)
 void ferry_co_delete(ferry_co *co)
 {
     assert((co->done || !co->started) && "delete of a suspended coroutine");
-#ifdef CO_TSAN
-    __tsan_destroy_fiber(co->tsan_fiber);
-    co->tsan_fiber = NULL;
-#endif
     give_stack(co);
 }

@@ -13,7 +13,7 @@
  * valgrind are told of every switch.
  *
  * Stacks are mmapped with a guard page below and kept in a pool of the owner's; there is
- * no process-wide state. Only scheduler.c calls this; the rest spawns tasks (scope.h). */
+ * no process-wide state. Only task.c calls this; the rest spawns tasks (scope.h). */
 #ifndef FERRY_ASYNC_CO_H
 #define FERRY_ASYNC_CO_H
 
