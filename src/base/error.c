@@ -1,6 +1,7 @@
 /* ferry_error: filling it, and the table of codes. Knows nothing but the public header. */
 #include "base/error.h"
 
+#include <limits.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
@@ -48,10 +49,15 @@ static const struct {
     {FERRY_EFORMAT, "FERRY_EFORMAT", "not an image of this format"},
 };
 
+/* Either sign gives the positive code; INT_MIN, which has none, becomes no code at all. */
+static int positive(int code)
+{
+    return code >= 0 ? code : code == INT_MIN ? INT_MAX : -code;
+}
+
 static int find(int code)
 {
-    if (code < 0)
-        code = -code;
+    code = positive(code);
     for (size_t i = 0; i < sizeof codes / sizeof *codes; i++)
         if (codes[i].code == code)
             return (int)i;
@@ -64,7 +70,7 @@ const char *ferry_strerror(int code)
     if (i >= 0)
         return codes[i].text;
     /* strerrordesc_np: static text, unlike strerror(). */
-    const char *text = strerrordesc_np(code < 0 ? -code : code);
+    const char *text = strerrordesc_np(positive(code));
     return text ? text : "unknown error";
 }
 
