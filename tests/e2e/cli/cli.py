@@ -1,0 +1,203 @@
+"""What the tests of gferry share: running it to its end or in a terminal of its own, images
+in scratch directories, and looking at images with tools that are not ours.
+
+Nothing waits by sleeping: a test goes on when a pattern has been shown, a process has ended,
+or a deadline has passed, which fails it."""
+
+import fcntl
+import hashlib
+import os
+import pty
+import re
+import select
+import signal
+import struct
+import subprocess
+import tempfile
+import termios
+import time
+import unittest
+
+GFERRY = os.path.join(os.environ["FERRY_BUILD_DIR"], "bin", "gferry")
+# Two cores that others use too, and a guest that is emulated.
+PATIENCE = 120
+# `create --fs` puts its partition here.
+PARTITION = 1 << 20
+
+
+def gferry(*args, code=0, stdin=subprocess.DEVNULL, text=True, **kwargs):
+    """Runs gferry without a terminal and checks its exit code."""
+    run = subprocess.run([GFERRY, *map(str, args)], stdin=stdin, capture_output=True,
+                         text=text, timeout=PATIENCE, check=False, **kwargs)
+    if run.returncode != code:
+        raise AssertionError(f"gferry {args}: exit code {run.returncode}, not {code}:\n"
+                             f"{run.stderr}")
+    return run
+
+
+def sha256(path):
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def random_file(path, size):
+    with open(path, "wb") as file:
+        while size > 0:
+            size -= file.write(os.urandom(min(size, 1 << 20)))
+    return path
+
+
+class Case(unittest.TestCase):
+    """A test with a scratch directory, which no process may outlive."""
+
+    def setUp(self):
+        scratch = tempfile.TemporaryDirectory(prefix="gferry-cli-")
+        self.addCleanup(scratch.cleanup)
+        self.dir = scratch.name
+        self.addCleanup(self.no_process_is_left)
+
+    def path(self, name):
+        return os.path.join(self.dir, name)
+
+    def image(self, name="disk.img", size="256M", *options):
+        path = self.path(name)
+        gferry("create", "-q", path, size, "--fs", "ext4", *options)
+        return path
+
+    def processes(self):
+        """Those that have our scratch directory on their command line: qemu and guard."""
+        mine = os.fsencode(self.dir)
+        found = []
+        for pid in filter(str.isdigit, os.listdir("/proc")):
+            try:
+                with open(f"/proc/{pid}/cmdline", "rb") as file:
+                    if mine in file.read() and int(pid) != os.getpid():
+                        found.append(int(pid))
+            except OSError:
+                pass  # it has just ended
+        return found
+
+    def no_process_is_left(self, within=2):
+        """Every process of ours has ended, or does within so many seconds."""
+        deadline = time.monotonic() + within
+        for pid in self.processes():
+            try:
+                fd = os.pidfd_open(pid)
+            except ProcessLookupError:
+                continue
+            left = max(0, deadline - time.monotonic())
+            ready = select.select([fd], [], [], left)[0]
+            os.close(fd)
+            self.assertTrue(ready, f"process {pid} is still there")
+
+    # ---- looking at an image with tools that are not ours --------------------------------
+
+    def raw(self, image):
+        """The image as a raw file."""
+        if image.endswith(".img"):
+            return image
+        raw = self.path("as-raw.img")
+        subprocess.run(["qemu-img", "convert", "-O", "raw", image, raw], check=True)
+        return raw
+
+    def debugfs(self, image, request):
+        run = subprocess.run(["debugfs", "-R", request,
+                              f"{self.raw(image)}?offset={PARTITION}"],
+                             capture_output=True, check=True, timeout=PATIENCE)
+        return run.stdout
+
+    def fs_is_clean(self, image):
+        run = subprocess.run(["e2fsck", "-fn", f"{self.raw(image)}?offset={PARTITION}"],
+                             capture_output=True, text=True, check=False, timeout=PATIENCE)
+        self.assertEqual(run.returncode, 0, run.stdout)
+
+    def sha256_in(self, image, path):
+        return hashlib.sha256(self.debugfs(image, f"cat {path}")).hexdigest()
+
+    def names_in(self, image, path):
+        """The names in a directory of the image."""
+        out = self.debugfs(image, f"ls -p {path}").decode()
+        names = [line.split("/")[5] for line in out.splitlines() if line.startswith("/")]
+        return sorted(set(names) - {".", "..", ""})
+
+
+class Terminal:
+    """gferry in a pseudo-terminal; what it shows is in .text."""
+
+    def __init__(self, *args, columns=80, env=None, **kwargs):
+        self.master, slave = pty.openpty()
+        self.resize(columns)
+        self.text = ""
+        self.seen = 0
+        environment = {**os.environ, "TERM": "xterm", "LC_ALL": "C.UTF-8", **(env or {})}
+        self.process = subprocess.Popen(
+            [GFERRY, *map(str, args)], stdin=slave, stdout=kwargs.pop("stdout", slave),
+            stderr=slave, start_new_session=True, env=environment,
+            # ^C is for the terminal's foreground group, so it must be our terminal.
+            preexec_fn=lambda: fcntl.ioctl(slave, termios.TIOCSCTTY, 0), **kwargs)
+        os.close(slave)
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *exc):
+        if self.process.poll() is None:
+            self.process.kill()
+            self.process.wait()
+        os.close(self.master)
+
+    def resize(self, columns):
+        fcntl.ioctl(self.master, termios.TIOCSWINSZ, struct.pack("HHHH", 25, columns, 0, 0))
+
+    def _read(self, deadline):
+        """More text; False at the end of it."""
+        left = deadline - time.monotonic()
+        if left <= 0 or not select.select([self.master], [], [], left)[0]:
+            raise AssertionError(f"nothing more came; so far: {self.text!r}")
+        try:
+            data = os.read(self.master, 65536)
+        except OSError:  # EIO: nobody has the other end any more
+            return False
+        self.text += data.decode(errors="replace")
+        return bool(data)
+
+    def expect(self, pattern, within=PATIENCE):
+        """Waits until the pattern is shown, after what was expected before. A match."""
+        deadline = time.monotonic() + within
+        while not (match := re.search(pattern, self.text[self.seen:])):
+            if not self._read(deadline):
+                raise AssertionError(f"{pattern!r} never came: {self.text!r}")
+        self.seen += match.end()
+        return match
+
+    def end(self, within=PATIENCE):
+        """Waits for the end. The exit code."""
+        deadline = time.monotonic() + within
+        while self._read(deadline):
+            pass
+        return self.process.wait(max(0.1, deadline - time.monotonic()))
+
+    def type(self, text):
+        os.write(self.master, text.encode())
+
+    def signal(self, signo):
+        self.process.send_signal(signo)
+
+    def stopped(self, within=PATIENCE):
+        """Waits until the program is stopped by job control."""
+        info = None
+        deadline = time.monotonic() + within
+        while info is None:
+            if time.monotonic() > deadline:
+                raise AssertionError("it never stopped")
+            info = os.waitid(os.P_PID, self.process.pid, os.WSTOPPED | os.WNOWAIT)
+        os.waitid(os.P_PID, self.process.pid, os.WSTOPPED)
+        return info.si_status == signal.SIGTSTP
+
+    def screen(self):
+        """The lines as a person sees them at the end, redrawn ones once."""
+        lines = []
+        for line in self.text.replace("\r\n", "\n").split("\n"):
+            shown = re.split(r"\r\x1b\[K", line)[-1]
+            lines.append(re.sub(r"\x1b\[[0-9;]*[A-Za-z]", "", shown))
+        return [line for line in lines if line]
