@@ -1,11 +1,10 @@
 /* Calls about disks and partitions, and the lists of them: see devices.h. Reads sysfs;
- * knows nothing of what is on a disk but whether it is a physical volume (probe.h). */
+ * knows nothing of what is on a disk. */
 #include "devices.h"
 
 #include "base/auto.h"
 #include "base/trace.h"
 #include "block.h"
-#include "probe.h"
 #include "run.h"
 
 #include "daemon_calls.h"
@@ -58,10 +57,11 @@ int ferryd_device_order(const void *a, const void *b)
     return r ? r : strverscmp(x + nx, y + nx);
 }
 
-static void sort(struct ferryd_names *list)
+/* What has been added behind the first `old` names. */
+static void sort_new(struct ferryd_names *list, size_t old)
 {
-    if (list->len > 1)
-        qsort(list->name, list->len, sizeof *list->name, ferryd_device_order);
+    if (list->len > old)
+        qsort(list->name + old, list->len - old, sizeof *list->name, ferryd_device_order);
 }
 
 /* ---- sysfs ------------------------------------------------------------------------- */
@@ -143,8 +143,9 @@ static int add_drive(const char *disk, void *arg)
 
 int ferryd_scan_drives(struct ferryd_names *list)
 {
+    size_t old = list->len;
     int r = each_name(SYS_BLOCK, add_drive, list);
-    sort(list);
+    sort_new(list, old);
     return r;
 }
 
@@ -171,8 +172,9 @@ static int add_partitions(const char *disk, void *arg)
 
 int ferryd_scan_partitions(struct ferryd_names *list)
 {
+    size_t old = list->len;
     int r = each_name(SYS_BLOCK, add_partitions, list);
-    sort(list);
+    sort_new(list, old);
     return r;
 }
 
@@ -189,72 +191,69 @@ bool ferryd_has_partitions(const char *device)
 
 /* ---- logical volumes ---------------------------------------------------------------- */
 
-struct search {
-    bool found;
-    int r;
-};
-
-static int look_for_pv(const struct ferryd_names *list, bool *found)
+/* "my--vg-lv" is what device-mapper calls /dev/my-vg/lv: a hyphen of a name is doubled. */
+int ferryd_volume_path(const char *dm_name, char *buf, size_t size)
 {
-    for (size_t i = 0; i < list->len && !*found; i++) {
-        struct ferryd_probe p;
-        if (ferryd_probe(list->name[i], &p) == 0 && strcmp(p.type, "LVM2_member") == 0)
-            *found = true;
+    size_t n = (size_t)snprintf(buf, size, "/dev/");
+    bool cut = false;
+    for (const char *p = dm_name; *p; p++) {
+        if (n + 1 >= size)
+            return -ENAMETOOLONG;
+        if (*p != '-')
+            buf[n++] = *p;
+        else if (p[1] == '-')
+            buf[n++] = *p++;
+        else if (!cut)
+            cut = true, buf[n++] = '/';
+        else
+            return -EINVAL;
     }
-    return 0;
+    buf[n] = '\0';
+    return cut ? 0 : -EINVAL;
 }
 
-static void search_pv(void *arg)
+/* A volume that a user sees has the UUID LVM-<32 of the group><32 of the volume>; those it is made of
+ * have something behind. */
+static int add_volume(const char *disk, void *arg)
 {
-    struct search *s = arg;
-    FERRY_AUTO(names) struct ferryd_names list = {0};
-    s->r = ferryd_scan_partitions(&list);
-    if (s->r == 0)
-        s->r = ferryd_scan_drives(&list);
-    if (s->r == 0)
-        s->r = look_for_pv(&list, &s->found);
+    char path[300], uuid[160], name[160], volume[300];
+    snprintf(path, sizeof path, SYS_BLOCK "/%s/dm/uuid", disk);
+    if (read_small(path, uuid, sizeof uuid) < 0)
+        return 0;
+    uuid[strcspn(uuid, "\n")] = '\0';
+    if (strncmp(uuid, "LVM-", 4) != 0 || strlen(uuid) != 4 + 64)
+        return 0;
+
+    snprintf(path, sizeof path, SYS_BLOCK "/%s/dm/name", disk);
+    if (read_small(path, name, sizeof name) < 0)
+        return 0;
+    name[strcspn(name, "\n")] = '\0';
+    if (ferryd_volume_path(name, volume, sizeof volume) < 0)
+        return 0;
+    return ferryd_names_add(arg, volume);
 }
 
-/* One path on each line, after blanks; a thin pool has none. */
-static int add_volumes(char *text, struct ferryd_names *list)
+static int list_volumes(struct ferryd_names *list)
 {
-    char *at;
-    for (char *line = strtok_r(text, "\n", &at); line; line = strtok_r(NULL, "\n", &at)) {
-        line += strspn(line, " \t");
-        line[strcspn(line, " \t")] = '\0';
-        int r = line[0] == '/' ? ferryd_names_add(list, line) : 0;
-        if (r < 0)
-            return r;
-    }
-    return 0;
+    size_t old = list->len;
+    int r = each_name(SYS_BLOCK, add_volume, list);
+    sort_new(list, old);
+    return r;
 }
 
+/* A group that is damaged must not hide the others: what could be activated is listed. */
 int ferryd_scan_volumes(struct ferryd_call *c, struct ferryd_names *list, ferry_error *e)
 {
     static const char *const activate[] = {"lvm", "vgchange", "-ay", NULL};
-    static const char *const show[] = {"lvm", "lvs",     "--noheadings", "-o", "lv_path",
-                                       "-S",  "lv_active=active", NULL};
-    struct search s = {0};
-    int r = ferryd_block(search_pv, &s);
-    if (r == 0)
-        r = s.r;
-    if (r < 0)
-        return ferryd_fail(c, e, r, "disks");
-    if (!s.found)
-        return 0;
-
-    /* A group that is damaged must not hide the others: what could be activated is listed. */
     FERRY_AUTO(mem) char *why = NULL;
-    FERRY_AUTO(mem) char *text = NULL;
-    r = ferryd_run_status(c, activate, NULL, NULL, &why, e);
+    size_t old = list->len;
+    int r = ferryd_run_status(c, activate, NULL, NULL, &why, e);
     if (r > 0)
         FERRY_TRACE(daemon, "lvm vgchange: %s", why);
     if (r >= 0)
-        r = ferryd_run(c, show, NULL, &text, e);
-    if (r == 0) {
+        r = list_volumes(list); /* sysfs is memory: no need for the pool */
+    if (list->len > old)
         c->d->volumes_activated = true;
-        r = add_volumes(text, list);
-    }
     return r;
 }
 

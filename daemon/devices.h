@@ -27,8 +27,9 @@ int ferryd_scan_partitions(struct ferryd_names *list);
  * file system. */
 bool ferryd_has_partitions(const char *device);
 
-/* Activates what volume groups there are and lists their volumes as /dev/VG/LV. Runs lvm
- * only when some disk or partition is a physical volume. */
+/* Activates what volume groups there are and adds their volumes as /dev/VG/LV. A run of lvm costs
+ * 0.3 s under TCG: for callers who have seen a physical volume, or a name that may be a
+ * volume's. */
 FERRY_CO int ferryd_scan_volumes(struct ferryd_call *c, struct ferryd_names *list,
                                  ferry_error *e);
 
@@ -39,6 +40,9 @@ bool ferryd_is_device(const char *path);
 /* Makes sure that `device` is one, activating logical volumes when it may be one of those.
  * -FERRY_ENODEV with a text. */
 FERRY_CO int ferryd_need_device(struct ferryd_call *c, const char *device, ferry_error *e);
+
+/* Pure: "/dev/my-vg/lv" for "my--vg-lv". -EINVAL: no volume's name; -ENAMETOOLONG. */
+int ferryd_volume_path(const char *dm_name, char *buf, size_t size);
 
 /* Pure: sda < sdb < sdaa, sda2 < sda10; for qsort over char *. */
 int ferryd_device_order(const void *a, const void *b);

@@ -10,12 +10,10 @@
 
 #include <string.h>
 
-/* ---- list_filesystems --------------------------------------------------------------- */
-
 struct look {
     const char *device;
     struct ferryd_probe probe;
-    bool container; /* holds partitions or is part of something larger */
+    bool container; /* holds partitions, or is part of something larger */
     int r;
 };
 
@@ -29,50 +27,86 @@ static void look_run(void *arg)
 {
     struct look *l = arg;
     l->r = ferryd_probe(l->device, &l->probe);
-    l->container = ferryd_has_partitions(l->device) ||
-                   ends_with(l->probe.type, "_member") ||
+    l->container = ends_with(l->probe.type, "_member") ||
                    (l->probe.type[0] == '\0' && l->probe.table[0] != '\0');
 }
 
-/* A device that cannot be read, or that looks like two things, is listed as unknown: one bad
- * disk must not hide the rest. */
-static FERRY_CO int list_one(struct ferryd_call *c, const char *device)
-{
-    struct look l = {.device = device};
-    int r = ferryd_block(look_run, &l);
-    if (r < 0 || l.container)
-        return r;
+/* ---- list_filesystems --------------------------------------------------------------- */
 
-    const char *type = l.probe.type[0] ? l.probe.type : "unknown";
-    fx_filesystem item = {
-        .device = (char *)(uintptr_t)device,
-        .type = (char *)(uintptr_t)type,
-        .label = l.probe.label,
-        .uuid = l.probe.uuid,
-        .bytes = l.probe.bytes,
-    };
-    return ferryd_list_filesystems_item(c, &item);
+struct survey {
+    const struct ferryd_call *call;
+    struct ferryd_names names; /* the devices */
+    struct look *looks;        /* one each */
+    size_t done;
+    bool has_pv;
+    int r;
+};
+
+static void survey_free(struct survey *s)
+{
+    ferryd_names_free(&s->names);
+    free(s->looks);
 }
 
-static void scan_run(void *arg)
+/* Probes the names that have been added since the last time. A device that cannot be read is no
+ * failure: one bad disk must not hide the rest. */
+static void survey_run(void *arg)
 {
-    struct ferryd_names *lists = arg;
-    ferryd_scan_drives(&lists[0]);
-    ferryd_scan_partitions(&lists[1]);
+    struct survey *s = arg;
+    if (s->done == 0) {
+        s->r = ferryd_scan_drives(&s->names);
+        if (s->r == 0)
+            s->r = ferryd_scan_partitions(&s->names);
+    }
+    struct look *more = realloc(s->looks, (s->names.len + 1) * sizeof *more);
+    if (!more)
+        s->r = -ENOMEM;
+    else
+        s->looks = more;
+
+    for (; s->r == 0 && s->done < s->names.len; s->done++) {
+        struct look *l = &s->looks[s->done];
+        *l = (struct look){.device = s->names.name[s->done]};
+        l->container = ferryd_has_partitions(l->device);
+        if (!l->container)
+            look_run(l);
+        s->has_pv |= strcmp(l->probe.type, "LVM2_member") == 0;
+        s->r = ferryd_stop(s->call);
+    }
+}
+
+static FERRY_CO int survey(struct ferryd_call *c, struct survey *s, ferry_error *e)
+{
+    int r = ferryd_block(survey_run, s);
+    if (r == 0 && s->r == 0 && s->has_pv) {
+        r = ferryd_scan_volumes(c, &s->names, e);
+        if (r == 0)
+            r = ferryd_block(survey_run, s);
+    }
+    return r < 0 ? r : s->r;
+}
+
+/* What could not be read, or looks like two things, is listed as unknown. */
+static FERRY_CO int send_filesystem(struct ferryd_call *c, struct look *l)
+{
+    const char *type = l->probe.type[0] ? l->probe.type : "unknown";
+    const fx_filesystem item = {
+        .device = (char *)(uintptr_t)l->device,
+        .type = (char *)(uintptr_t)type,
+        .label = l->probe.label,
+        .uuid = l->probe.uuid,
+        .bytes = l->probe.bytes,
+    };
+    return l->container ? 0 : ferryd_list_filesystems_item(c, &item);
 }
 
 int ferryd_list_filesystems(struct ferryd_call *c, ferry_error *e)
 {
-    struct ferryd_names lists[3] = {0}; /* drives, partitions, volumes */
-    int r = ferryd_block(scan_run, lists);
-    if (r == 0)
-        r = ferryd_scan_volumes(c, &lists[2], e);
-
-    for (size_t k = 0; k < 3; k++) {
-        for (size_t i = 0; r == 0 && i < lists[k].len; i++)
-            r = list_one(c, lists[k].name[i]);
-        ferryd_names_free(&lists[k]);
-    }
+    struct survey s = {.call = c};
+    int r = survey(c, &s, e);
+    for (size_t i = 0; r == 0 && i < s.done; i++)
+        r = send_filesystem(c, &s.looks[i]);
+    survey_free(&s);
     return r;
 }
 

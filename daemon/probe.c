@@ -5,7 +5,14 @@
 
 #include <blkid/blkid.h>
 #include <fcntl.h>
+#include <linux/fs.h>
 #include <stdio.h>
+#include <sys/ioctl.h>
+
+/* Where signatures are: the deepest from the start is VMFS' behind the first MiB, from the end
+ * ZFS' and GPT's second halves in the last. */
+#define WIPE_START (2ull * 1024 * 1024)
+#define WIPE_END (1024ull * 1024)
 
 static void look_up(blkid_probe pr, const char *name, char *out, size_t size)
 {
@@ -55,34 +62,23 @@ int ferryd_probe(const char *device, struct ferryd_probe *ret)
     return r;
 }
 
-/* Backups of signatures (gpt at the end, btrfs mirrors) turn up once the first is gone, so the
- * probing goes on until nothing is found. */
-static int wipe(blkid_probe pr)
+static int zero(int fd, uint64_t from, uint64_t to)
 {
-    blkid_probe_enable_superblocks(pr, 1);
-    blkid_probe_set_superblocks_flags(pr, BLKID_SUBLKS_MAGIC | BLKID_SUBLKS_BADCSUM);
-    blkid_probe_enable_partitions(pr, 1);
-    blkid_probe_set_partitions_flags(pr, BLKID_PARTS_MAGIC | BLKID_PARTS_FORCE_GPT);
-
-    errno = 0;
-    while (blkid_do_probe(pr) == 0)
-        if (blkid_do_wipe(pr, 0) < 0)
-            return errno ? -errno : -EIO;
-    return 0;
+    uint64_t range[2] = {from, to - from};
+    return to > from && ioctl(fd, BLKZEROOUT, range) < 0 ? -errno : 0;
 }
 
 int ferryd_wipe(const char *device)
 {
+    uint64_t size;
     FERRY_AUTO(fd) int fd = open(device, O_RDWR | O_EXCL | O_CLOEXEC);
     if (fd < 0)
         return errno == EACCES ? -EROFS : -errno;
+    if (ioctl(fd, BLKGETSIZE64, &size) < 0)
+        return -errno;
 
-    blkid_probe pr = blkid_new_probe();
-    if (!pr)
-        return -ENOMEM;
-    int r = blkid_probe_set_device(pr, fd, 0, 0) < 0 ? -EIO : wipe(pr);
-    blkid_free_probe(pr);
-    if (r == 0 && fsync(fd) < 0)
-        r = -errno;
-    return r;
+    uint64_t start = size < WIPE_START ? size : WIPE_START;
+    uint64_t end = size - start < WIPE_END ? start : size - WIPE_END;
+    int r = zero(fd, 0, start);
+    return r == 0 ? zero(fd, end, size) : r;
 }

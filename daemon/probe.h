@@ -17,7 +17,7 @@ struct ferryd_probe {
  * when what is there looks like two things at once. */
 int ferryd_probe(const char *device, struct ferryd_probe *ret);
 
-/* Blocking. Removes the signatures of whatever was there, so that nobody finds two things at once
+/* Blocking. Zeroes both ends, so that nobody finds what was there, or two things at once,
  * later. The device is opened exclusively: -EBUSY when it, or a partition of it, is in
  * use; -EROFS when it takes no writes. */
 int ferryd_wipe(const char *device);

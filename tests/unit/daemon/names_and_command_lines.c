@@ -27,6 +27,20 @@ static void test_device_order(void **state)
         assert_string_equal(names[i], sorted[i]);
 }
 
+static void test_volume_path(void **state)
+{
+    char buf[64];
+    (void)state;
+    assert_int_equal(ferryd_volume_path("vg-lv", buf, sizeof buf), 0);
+    assert_string_equal(buf, "/dev/vg/lv");
+    assert_int_equal(ferryd_volume_path("my--vg-a--b--c", buf, sizeof buf), 0);
+    assert_string_equal(buf, "/dev/my-vg/a-b-c");
+    assert_int_equal(ferryd_volume_path("vg", buf, sizeof buf), -EINVAL);
+    assert_int_equal(ferryd_volume_path("a-b-c", buf, sizeof buf), -EINVAL);
+    assert_int_equal(ferryd_volume_path("vg-lv", buf, 10), -ENAMETOOLONG);
+    assert_int_equal(ferryd_volume_path("vg-lv", buf, 11), 0);
+}
+
 static void split(const char *path, int code, const char *dir, const char *name)
 {
     char d[PATH_MAX], n[NAME_MAX + 1];
@@ -115,6 +129,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_device_order),
+        cmocka_unit_test(test_volume_path),
         cmocka_unit_test(test_split_path),
         cmocka_unit_test(test_mkfs),
         cmocka_unit_test(test_mount_options),
