@@ -14,6 +14,7 @@
 #ifndef GUESTFERRY_OP_H
 #define GUESTFERRY_OP_H
 
+#include <guestferry/ctx.h>
 #include <guestferry/error.h>
 
 #include <stdint.h>
@@ -64,6 +65,17 @@ FERRY_EXPORT int ferry_op_wait(ferry_op *op, int timeout_ms);
  * Thread: anywhere. Signal-safe: yes (an atomic store and a write(2); errno is kept). The op
  * must not have been freed. Since 0.1. */
 FERRY_EXPORT void ferry_op_cancel(ferry_op *op);
+
+/* A plain value that stands for the op in cancels, for those who cannot know whether it still
+ * lives: a signal handler, another thread, a table of jobs. Never 0, and never that of another op of the
+ * context. Thread: any. Since 0.1. */
+typedef uint64_t ferry_op_token;
+FERRY_EXPORT ferry_op_token ferry_op_get_token(const ferry_op *op);
+
+/* ferry_op_cancel() by token. If the op has ended or been freed, or the token is 0 or nonsense, nothing
+ * happens. The context must not have been closed.
+ * Thread: anywhere. Signal-safe: yes (lock-free; errno is kept). Since 0.1. */
+FERRY_EXPORT void ferry_ctx_cancel(ferry_ctx *ctx, ferry_op_token token);
 
 /* Gives the op at most ms milliseconds from now, after which it FAILs with
  * FERRY_ETIMEDOUT; 0 takes the limit away. Thread: any. Since 0.1. */

@@ -59,6 +59,7 @@ void ferry_ctx_unref(ferry_ctx *ctx)
         return;
     if (ctx->event_fd >= 0)
         close(ctx->event_fd);
+    ferry_slots_done(&ctx->slots);
     pthread_mutex_destroy(&ctx->lock);
     free(ctx);
 }
@@ -81,6 +82,7 @@ static ferry_ctx *allocate(void)
         return NULL;
     atomic_init(&ctx->refs, 1);
     ctx->event_fd = -1;
+    ferry_slots_init(&ctx->slots);
     pthread_mutex_init(&ctx->lock, NULL);
     ferry_list_init(&ctx->done);
     ferry_list_init(&ctx->vms);

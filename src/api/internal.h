@@ -9,6 +9,7 @@
 #ifndef FERRY_API_INTERNAL_H
 #define FERRY_API_INTERNAL_H
 
+#include "api/slots.h"
 #include "async/scope.h"
 #include "async/sync.h"
 #include "async/thread.h"
@@ -34,6 +35,8 @@ struct ferry_ctx {
     /* The door: nobody kicks or posts to a loop that is being closed. */
     atomic_uint inside;
     atomic_bool closed;
+
+    ferry_slots slots; /* the cancel bit of every op */
 
     pthread_mutex_t lock;
     ferry_list done; /* ops whose callback waits for ferry_ctx_dispatch() */
@@ -88,7 +91,7 @@ struct ferry_op {
     const char *name; /* "upload"; error.where */
 
     _Atomic uint32_t state; /* ferry_op_state, and the futex word of waiters */
-    atomic_bool cancel;
+    ferry_token token; /* its slot holds the cancel bit */
     unsigned epoch; /* vm->cancel_epoch at creation */
     atomic_bool timeout_set;
     _Atomic uint32_t timeout_ms;

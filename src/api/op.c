@@ -36,6 +36,13 @@ int ferry_op_new(ferry_vm *vm, const char *name, ferry_op_run run, void *body,
             body_free(body);
         return ferry_fail(e, -FERRY_ENOMEM, name, "out of memory");
     }
+    int r = ferry_slots_take(&vm->ctx->slots, &op->token);
+    if (r < 0) {
+        free(op);
+        if (body_free)
+            body_free(body);
+        return ferry_fail(e, r, name, "no place for another op: %s", ferry_strerror(r));
+    }
     atomic_init(&op->refs, 1);
     op->vm = ferry_vm_ref(vm);
     op->ctx = ferry_ctx_ref(vm->ctx);
@@ -58,6 +65,7 @@ void ferry_op_unref(ferry_op *op)
         return;
     if (op->body_free)
         op->body_free(op->body);
+    ferry_slots_give(&op->ctx->slots, op->token);
     ferry_vm_unref(op->vm);
     ferry_ctx_unref(op->ctx);
     free(op);
@@ -126,7 +134,7 @@ static void end(ferry_op *op, int r, const ferry_error *e)
 
 static bool cancel_asked(ferry_op *op)
 {
-    return atomic_load(&op->cancel) ||
+    return ferry_slots_cancelled(&op->ctx->slots, op->token) ||
            op->epoch != atomic_load(&op->vm->cancel_epoch) || op->vm->freed;
 }
 
@@ -206,9 +214,20 @@ void ferry_op_phase(ferry_op *op, const char *phase)
 
 void ferry_op_cancel(ferry_op *op)
 {
-    atomic_store(&op->cancel, true);
+    ferry_slots_cancel(&op->ctx->slots, op->token);
     if (atomic_load(&op->state) == FERRY_OP_PENDING)
         ferry_ctx_kick(op->ctx);
+}
+
+ferry_op_token ferry_op_get_token(const ferry_op *op)
+{
+    return op->token;
+}
+
+void ferry_ctx_cancel(ferry_ctx *ctx, ferry_op_token token)
+{
+    if (ferry_slots_cancel(&ctx->slots, token))
+        ferry_ctx_kick(ctx);
 }
 
 void ferry_op_timeout(ferry_op *op, uint32_t ms)
