@@ -266,7 +266,8 @@ static FERRY_CO int explain(ferry_machine *m, int r, enum ferry_suspect *ret_sus
     if (outer == -FERRY_ECANCELED)
         return ferry_fail(e, outer, "launch", "cancelled while %s", m->phase);
     if (ferry_qemu_ended(m->qemu))
-        return blame_end(m, outer ? outer : -FERRY_ELAUNCH, ret_suspect, e);
+        return blame_end(m, outer ? outer : -FERRY_ELAUNCH, outer ? NULL : ret_suspect,
+                         e);
     if (outer)
         return blame_silence(m, outer, "the appliance did not answer in time", e);
     if (r == -FERRY_ETIMEDOUT) { /* kvm's own deadline */
@@ -314,41 +315,35 @@ static FERRY_CO int attempt_accel(ferry_machine *m, const ferry_machine_hooks *h
     return r;
 }
 
-/* What a failed kvm boot has shown is worth remembering only if it took a boot to show
- * it, and cost time; "permission denied" comes at once, and goes with the next login. */
-static FERRY_CO int try_kvm(ferry_machine *m, const ferry_machine_hooks *hooks,
-                            bool *ret_fall_back, ferry_error *e)
+static FERRY_CO int only_kvm(ferry_machine *m, const ferry_machine_hooks *hooks,
+                             ferry_error *e)
 {
     enum ferry_suspect suspect;
     int r = attempt_accel(m, hooks, FERRY_ACCEL_KVM, &suspect, e);
-    *ret_fall_back = suspect == FERRY_SUSPECT_ACCEL || suspect == FERRY_SUSPECT_BOOT;
-    if (r < 0)
-        snprintf(m->found.no_kvm, sizeof m->found.no_kvm, "%.*s",
-                 (int)sizeof m->found.no_kvm - 1, e->msg);
-    if (r < 0 && suspect == FERRY_SUSPECT_BOOT && !ferry_cancelled())
-        ferry_prepared_verdict(&m->found, e->msg);
+    if (r == 0)
+        ferry_prepared_verdict(&m->found, NULL);
+    else if (suspect == FERRY_SUSPECT_ACCEL || suspect == FERRY_SUSPECT_BOOT)
+        ferry_error_prefix(e, "kvm does not work here (try --accel tcg)");
     return r;
 }
 
-static FERRY_CO int try_all(ferry_machine *m, const ferry_machine_hooks *hooks,
-                            ferry_accel wanted, ferry_error *e)
+/* A kvm that did not boot is remembered, unless tcg does not boot this appliance either.
+ * One that is not to be had ("permission denied") says so at once, every time: it is not
+ * worth remembering, and may change with the next login. */
+static FERRY_CO int any_accel(ferry_machine *m, const ferry_machine_hooks *hooks,
+                              ferry_error *e)
 {
-    enum ferry_suspect ignored;
-    bool fall_back = true;
-    int r = -FERRY_ELAUNCH;
-
-    if (wanted == FERRY_ACCEL_KVM || m->found.try_kvm) {
-        r = try_kvm(m, hooks, &fall_back, e);
-        if (r == 0 && wanted == FERRY_ACCEL_KVM)
-            ferry_prepared_verdict(&m->found, NULL);
+    enum ferry_suspect suspect = FERRY_SUSPECT_OTHER, ignored;
+    if (m->found.try_kvm) {
+        int r = attempt_accel(m, hooks, FERRY_ACCEL_KVM, &suspect, e);
+        if (suspect != FERRY_SUSPECT_ACCEL && suspect != FERRY_SUSPECT_BOOT)
+            return r;
+        snprintf(m->found.no_kvm, sizeof m->found.no_kvm, "%.*s",
+                 (int)sizeof m->found.no_kvm - 1, e->msg);
     }
-    if (r < 0 && wanted == FERRY_ACCEL_KVM) {
-        if (fall_back)
-            ferry_error_prefix(e, "kvm does not work here (try --accel tcg)");
-        return r;
-    }
-    if (r < 0 && fall_back && ferry_cancelled() == 0)
-        r = attempt_accel(m, hooks, FERRY_ACCEL_TCG, &ignored, e);
+    int r = attempt_accel(m, hooks, FERRY_ACCEL_TCG, &ignored, e);
+    if (suspect == FERRY_SUSPECT_BOOT && (r == 0 || ferry_cancelled()))
+        ferry_prepared_verdict(&m->found, m->found.no_kvm);
     return r;
 }
 
@@ -364,7 +359,8 @@ FERRY_CO int ferry_machine_start(const ferry_machine_spec *spec,
     if (r == 0)
         r = ferry_prepare(spec, &m->found, &own);
     if (r == 0)
-        r = try_all(m, hooks, spec->accel, &own);
+        r = spec->accel == FERRY_ACCEL_KVM ? only_kvm(m, hooks, &own)
+                                           : any_accel(m, hooks, &own);
     if (r < 0) {
         ferry_machine_free(m);
         if (e)

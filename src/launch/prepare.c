@@ -3,6 +3,7 @@
 #include "launch/prepare.h"
 
 #include "async/fs.h"
+#include "async/scope.h"
 #include "base/auto.h"
 #include "base/error.h"
 #include "base/list.h"
@@ -11,6 +12,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+
+/* To write a line to a file; a pool that is busy with other things is not waited for. */
+#define VERDICT_MS 100
 
 void ferry_prepared_done(ferry_prepared *p)
 {
@@ -140,6 +144,12 @@ FERRY_CO void ferry_prepared_verdict(const ferry_prepared *p, const char *reason
     memcpy(v->key, p->accel_key, sizeof v->key);
     snprintf(v->reason, sizeof v->reason, "%.*s", (int)sizeof v->reason - 1,
              reason ? reason : "");
+
+    /* Also when the launch was cancelled meanwhile, but not for long. */
+    ferry_scope s;
+    ferry_scope_open(&s, FERRY_SCOPE_SHIELD);
+    ferry_scope_deadline(&s, VERDICT_MS);
     ferry_work(&v->job);
+    ferry_scope_join(&s);
     ferry_job_unref(&v->job);
 }

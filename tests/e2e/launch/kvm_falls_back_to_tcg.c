@@ -65,6 +65,47 @@ static FERRY_CO int kvm_body(void *arg)
     return 0;
 }
 
+/* A guest that never runs an instruction: a sleep in its place, where kvm is asked for. */
+static FERRY_CO int hang_body(void *arg)
+{
+    (void)arg;
+    char here[] = "./fake-qemu";
+    shell("printf '#!/bin/sh\ncase \"$*\" in *\"-accel kvm\"*) exec sleep 1000;; esac\n"
+          "exec qemu-system-x86_64 \"$@\"\n' > fake-qemu && chmod +x fake-qemu");
+    for (int i = 0; i < 2; i++) {
+        struct launch l = {.spec = {.qemu = here}};
+        if (!check_int(launch_start(&l), 0)) {
+            launch_done(&l);
+            return 0;
+        }
+        check_int(ferry_machine_accel(l.m), FERRY_ACCEL_TCG);
+        check_has(ferry_machine_no_kvm(l.m),
+                  "no answer from the appliance while booting");
+        /* The second time it is known. */
+        check(ferry_machine_times(l.m).total_ms >= FERRY_ACCEL_KVM_MS || i == 1);
+        check(strcmp(l.phases,
+                     i == 0 ? "starting qemu,booting,starting qemu,booting,greeting,"
+                            : "starting qemu,booting,greeting,") == 0);
+        launch_done(&l);
+    }
+    return 0;
+}
+
+/* That it does not boot under kvm says nothing if it does not boot at all. */
+static FERRY_CO int broken_body(void *arg)
+{
+    (void)arg;
+    char app[] = "app";
+    shell("rm -rf guestferry app && mkdir app && ln -s \"$FERRY_APPLIANCE\"/* app/");
+    shell("rm app/initramfs && head -c 64k /dev/zero | tr '\\0' x > app/initramfs");
+    struct launch l = {.spec = {.appliance = app}};
+    check_int(launch_start(&l), -FERRY_ELAUNCH);
+    check_has(l.e.msg, "panic");
+    check(access("guestferry/kvm", F_OK) != 0);
+    launch_done(&l);
+    return 0;
+}
+
 static bool kvm_works;
 
 static void automatic(void **state)
@@ -83,11 +124,27 @@ static void explicit(void **state)
     run_on_loop(kvm_body, NULL);
 }
 
+static void a_guest_that_hangs(void **state)
+{
+    (void)state;
+    if (ferry_accel_kvm_opens(NULL) != 0)
+        skip();
+    run_on_loop(hang_body, NULL);
+}
+
+static void a_broken_appliance(void **state)
+{
+    (void)state;
+    run_on_loop(broken_body, NULL);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(automatic),
         cmocka_unit_test(explicit),
+        cmocka_unit_test(a_guest_that_hangs),
+        cmocka_unit_test(a_broken_appliance),
     };
     return run_launch_tests(tests);
 }
