@@ -88,13 +88,14 @@ void ferry_chan_done(ferry_chan *ch)
 
 int ferry_chan_send(ferry_chan *ch, void *v)
 {
-    while (ch->count == ch->cap && !ch->closed) {
-        int r = ferry_cond_wait(&ch->changed);
+    for (int r = 0;; r = ferry_cond_wait(&ch->changed)) {
+        if (ch->closed)
+            return -EPIPE;
+        if (ch->count < ch->cap)
+            break;
         if (r < 0)
             return r;
     }
-    if (ch->closed)
-        return -EPIPE;
     ch->ring[(ch->head + ch->count++) % ch->cap] = v;
     ferry_cond_wake(&ch->changed);
     return 0;
@@ -111,16 +112,17 @@ bool ferry_chan_try_recv(ferry_chan *ch, void **ret_v)
     return true;
 }
 
+/* A value that came with the cancel beats it: it would be nobody's. */
 int ferry_chan_recv(ferry_chan *ch, void **ret_v)
 {
-    while (!ferry_chan_try_recv(ch, ret_v)) {
+    for (int r = 0;; r = ferry_cond_wait(&ch->changed)) {
+        if (ferry_chan_try_recv(ch, ret_v))
+            return 0;
         if (ch->closed)
             return -EPIPE;
-        int r = ferry_cond_wait(&ch->changed);
         if (r < 0)
             return r;
     }
-    return 0;
 }
 
 void ferry_chan_close(ferry_chan *ch)
