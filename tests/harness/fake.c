@@ -64,3 +64,9 @@ int run_in_task(int (*fn)(void *arg), void *arg)
         fail_msg("%u checks failed", failures);
     return b.result;
 }
+
+void run_body_in_task(void **state)
+{
+    int (*body)(void *arg) = (int (*)(void *))(uintptr_t)*state;
+    assert_int_equal(run_in_task(body, NULL), 0);
+}

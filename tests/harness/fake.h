@@ -7,11 +7,18 @@
 #include "async/loop.h"
 #include "async/scope.h"
 
+#include <stdint.h>
+
 /* What fn(arg) returned when every task had ended. Fails the running cmocka test when
  * tasks are left that wait for ever. cmocka's asserts may not be used inside a task
  * (they longjmp off its stack): return a code, or note what is wrong with fake_check().
  * */
 int run_in_task(int (*fn)(void *arg), void *arg);
+
+/* A cmocka test of a body without an argument that returns 0. */
+#define TEST_IN_TASK(body)                                                             \
+    {#body, run_body_in_task, NULL, NULL, (void *)(uintptr_t)body}
+void run_body_in_task(void **state);
 
 /* Inside a task: notes a failure, which run_in_task() turns into the test's. Returns
  * cond. */

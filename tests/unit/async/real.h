@@ -1,0 +1,45 @@
+/* Runs a test's body as a task on a libuv loop of its own, where real descriptors,
+ * processes and pool threads are wanted (harness/fake.h has a clock instead of those). The
+ * loop must close clean and give every descriptor back, or the test fails. */
+#ifndef FERRY_TESTS_REAL_H
+#define FERRY_TESTS_REAL_H
+
+#include "async/loop.h"
+#include "async/scope.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+/* What fn(arg) returned. cmocka's asserts may not be used inside (they longjmp off the
+ * task's stack): note what is wrong with check*(). */
+int run_on_uv(FERRY_CO int (*fn)(void *arg), void *arg);
+
+/* A cmocka test of a body without an argument: TEST_ON_UV(reads_all). */
+#define TEST_ON_UV(body)                                                               \
+    {                                                                                  \
+#body, run_body_on_uv, NULL, NULL, (void *)(uintptr_t)body                     \
+    }
+void run_body_on_uv(void **state);
+
+#define check(cond) check_at((cond), #cond, __FILE__, __LINE__)
+#define check_eq(a, b)                                                                 \
+    check_eq_at((long long)(a), (long long)(b), #a, __FILE__, __LINE__)
+
+bool check_at(bool ok, const char *what, const char *file, int line);
+bool check_eq_at(long long a, long long b, const char *what, const char *file, int line);
+
+/* Lets every other task run until it waits for something outside. */
+FERRY_CO void let_others_park(void);
+
+/* Descriptors this process has open. */
+int count_fds(void);
+
+/* A new temporary directory's path, and its removal with what is in it. */
+char *scratch_new(void);
+void scratch_free(char *dir);
+
+#endif

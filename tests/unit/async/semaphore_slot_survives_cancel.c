@@ -1,0 +1,131 @@
+/* Slots are neither lost nor doubled when waiters are cancelled, at whatever point: tasks
+ * get and put at random while others are cancelled, and in the end all slots are free. And
+ * they are handed out in the order of asking. */
+#include "async/sync.h"
+#include "harness/fake.h"
+
+#include <stdlib.h>
+
+#include <guestferry/error.h>
+
+#include <errno.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+#define SLOTS 3
+#define WORKERS 20
+
+struct pool {
+    ferry_sem sem;
+    int inside, most, served;
+};
+
+struct worker {
+    struct pool *pool;
+    unsigned dice;
+};
+
+static FERRY_CO int works(void *arg)
+{
+    struct worker *w = arg;
+    struct pool *p = w->pool;
+    for (;;) {
+        int r = ferry_sem_get(&p->sem);
+        if (r < 0)
+            return 0;
+        p->served++;
+        if (++p->inside > p->most)
+            p->most = p->inside;
+        r = ferry_sleep((uint64_t)(rand_r(&w->dice) % 4));
+        p->inside--;
+        ferry_sem_put(&p->sem);
+        if (r < 0)
+            return 0;
+    }
+}
+
+/* Each worker has a scope of its own, so that they are cancelled one by one. */
+static FERRY_CO int storm(struct pool *p, unsigned seed)
+{
+    ferry_scope all, one[WORKERS];
+    struct worker w[WORKERS];
+    ferry_scope_open(&all, 0);
+    for (int i = 0; i < WORKERS; i++) {
+        w[i] = (struct worker){p, seed + (unsigned)i};
+        ferry_scope_open_root(&one[i], all.loop, &all, 0);
+        fake_equal(ferry_spawn(&one[i], "works", works, &w[i]), 0);
+    }
+    for (int i = 0; i < WORKERS; i++) {
+        ferry_sleep((uint64_t)(rand_r(&seed) % 7));
+        for (int spin = rand_r(&seed) % 3; spin > 0; spin--)
+            ferry_yield();
+        ferry_scope_cancel(&one[(i * 7) % WORKERS], -FERRY_ECANCELED);
+    }
+    for (int i = 0; i < WORKERS; i++)
+        fake_equal(ferry_scope_join(&one[i]), 0);
+    return ferry_scope_join(&all);
+}
+
+static FERRY_CO int no_slot_is_lost(void *arg)
+{
+    (void)arg;
+    for (unsigned seed = 1; seed <= 100; seed++) {
+        struct pool p = {0};
+        ferry_sem_init(&p.sem, SLOTS);
+        fake_equal(storm(&p, seed * 1000), 0);
+        fake_equal(p.inside, 0);
+        fake_equal(p.most, SLOTS);
+        fake_check(p.served > WORKERS);
+        fake_equal(p.sem.free, SLOTS);
+        fake_check(ferry_list_empty(&p.sem.waiters));
+    }
+    return 0;
+}
+
+struct turn {
+    ferry_sem *sem;
+    int id, *log, *n;
+};
+
+static FERRY_CO int takes_a_turn(void *arg)
+{
+    struct turn *t = arg;
+    fake_equal(ferry_sem_get(t->sem), 0);
+    t->log[(*t->n)++] = t->id;
+    fake_equal(ferry_sleep(1), 0);
+    ferry_sem_put(t->sem);
+    return 0;
+}
+
+static FERRY_CO int first_come_first_served(void *arg)
+{
+    enum { N = 10 };
+    int log[N], n = 0;
+    struct turn t[N];
+    ferry_sem sem;
+    ferry_scope s;
+    (void)arg;
+    ferry_sem_init(&sem, 1);
+    ferry_scope_open(&s, 0);
+    for (int i = 0; i < N; i++) {
+        t[i] = (struct turn){&sem, i, log, &n};
+        fake_equal(ferry_spawn(&s, "turn", takes_a_turn, &t[i]), 0);
+    }
+    fake_equal(ferry_scope_join(&s), 0);
+    fake_equal(n, N);
+    for (int i = 0; i < N; i++)
+        fake_equal(log[i], i);
+    return 0;
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        TEST_IN_TASK(no_slot_is_lost),
+        TEST_IN_TASK(first_come_first_served),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
