@@ -156,8 +156,8 @@ int main(int argc, char **argv)
         fprintf(stderr, "gferry-guard is started by libguestferry, not by hand.\n");
         return 2;
     }
-    pid_t host = (pid_t)atol(argv[1]);
-    int nfds = atoi(argv[2]);
+    pid_t host = (pid_t)strtol(argv[1], NULL, 10);
+    int nfds = (int)strtol(argv[2], NULL, 10);
     closefrom(nfds > FERRY_GUARD_FIRST ? nfds : FERRY_GUARD_FIRST);
     fcntl(FERRY_GUARD_CONTROL, F_SETFD, FD_CLOEXEC);
     if (chdir("/") < 0) /* so as not to keep a file system busy */

@@ -79,26 +79,23 @@ static int check_count(const ferry_machine_spec *spec, ferry_error *e)
     return 0;
 }
 
-static FERRY_CO int new_machine(const ferry_machine_spec *spec, ferry_machine **ret,
-                                ferry_error *e)
+/* NULL: e says why. */
+static FERRY_CO ferry_machine *new_machine(const ferry_machine_spec *spec,
+                                           ferry_error *e)
 {
-    int r = check_count(spec, e);
-    if (r < 0)
-        return r;
+    if (check_count(spec, e) < 0)
+        return NULL;
     ferry_machine *m = calloc(1, sizeof *m);
-    if (!m)
-        return ferry_fail(e, -FERRY_ENOMEM, "launch", "out of memory");
+    if (!m || copy_drives(m, spec) < 0) {
+        ferry_machine_free(m);
+        ferry_fail(e, -FERRY_ENOMEM, "launch", "out of memory");
+        return NULL;
+    }
     m->loop = ferry_self_loop();
     m->started = ferry_loop_now(m->loop);
     m->spec.memory_mib = spec->memory_mib;
     m->spec.cpus = spec->cpus;
-    r = copy_drives(m, spec);
-    if (r < 0) {
-        ferry_machine_free(m);
-        return ferry_fail(e, r, "launch", "out of memory");
-    }
-    *ret = m;
-    return 0;
+    return m;
 }
 
 static uint32_t ms_since(const ferry_machine *m, uint64_t then)
@@ -354,14 +351,12 @@ FERRY_CO int ferry_machine_start(const ferry_machine_spec *spec,
                                  ferry_error *e)
 {
     ferry_error own = {0};
-    ferry_machine *m = NULL;
-    int r = new_machine(spec, &m, &own);
-    if (r == 0)
-        r = ferry_prepare(spec, &m->found, &own);
-    if (r == 0)
+    ferry_machine *m = new_machine(spec, &own);
+    int r = m ? ferry_prepare(spec, &m->found, &own) : own.code;
+    if (m && r == 0)
         r = spec->accel == FERRY_ACCEL_KVM ? only_kvm(m, hooks, &own)
                                            : any_accel(m, hooks, &own);
-    if (r < 0) {
+    if (!m || r < 0) {
         ferry_machine_free(m);
         if (e)
             *e = own;

@@ -199,8 +199,9 @@ static void on_event(void *arg, const char *name, const json_t *data)
     const char *node = json_string_value(json_object_get(data, "node-name"));
     const char *op = json_string_value(json_object_get(data, "operation"));
     const char *reason = json_string_value(json_object_get(data, "reason"));
-    if (!node || sscanf(node, "drive%u", &q->io_drive) != 1)
+    if (!node || strncmp(node, "drive", 5) != 0)
         return;
+    q->io_drive = (unsigned)strtoul(node + 5, NULL, 10);
     snprintf(q->io_error, sizeof q->io_error, "%s: %s", op ? op : "i/o",
              reason ? reason : "error");
 }
@@ -309,6 +310,7 @@ FERRY_CO int ferry_qemu_spawn(ferry_loop *loop, const char *guard, char *const *
         if (drives[i].path)
             continue;
         assert(nscratch < FERRY_SCRATCHES_MAX && "machine.c counts them");
+        scratch[nscratch] = -1;
         r = make_scratch(&drives[i], &scratch[nscratch], e);
         nscratch += r == 0;
     }

@@ -44,7 +44,7 @@ static FERRY_CO int spawn_shell(const char *script, const ferry_drive *drives,
 /* Runs the script to its end; the evidence is what is checked. */
 static FERRY_CO void run_shell(const char *script, int status, const char *words)
 {
-    ferry_qemu *q;
+    ferry_qemu *q = NULL;
     char buf[4096];
     if (!check_int(spawn_shell(script, NULL, 0, &q), 0))
         return;
@@ -81,7 +81,7 @@ static FERRY_CO int surroundings_body(void *arg)
 {
     (void)arg;
     ferry_drive scratch = {.scratch_bytes = 8192};
-    ferry_qemu *q;
+    ferry_qemu *q = NULL;
     char buf[4096];
     int r = spawn_shell("grep -E 'Sig(Blk|Ign)' /proc/$$/status | tr -d '\\n';"
                         "for i in 0 1 2 3 4 5 6 7 8 9; do [ -e /proc/$$/fd/$i ] && "
@@ -108,7 +108,7 @@ static FERRY_CO int surroundings_body(void *arg)
 static FERRY_CO int kill_body(void *arg)
 {
     (void)arg;
-    ferry_qemu *q;
+    ferry_qemu *q = NULL;
     run_shell("exit 0", 0, "");
     int before = settled_fds();
     if (!check_int(spawn_shell("exec sleep 1000", NULL, 0, &q), 0))
@@ -137,7 +137,7 @@ static FERRY_CO int early_free_body(void *arg)
     run_shell("exit 0", 0, "");
     int before = settled_fds();
     for (int turns = 0; turns < 40; turns++) {
-        ferry_qemu *q;
+        ferry_qemu *q = NULL;
         if (!check_int(spawn_shell("exec sleep 1000", NULL, 0, &q), 0))
             return 0;
         for (int i = 0; i < turns; i++)
@@ -152,7 +152,7 @@ static FERRY_CO int early_free_body(void *arg)
 static FERRY_CO int cancelled_free_body(void *arg)
 {
     (void)arg;
-    ferry_qemu *q;
+    ferry_qemu *q = NULL;
     if (!check_int(spawn_shell("exec sleep 1000", NULL, 0, &q), 0))
         return 0;
     check_int(ferry_qemu_started(q), 0);
@@ -169,21 +169,20 @@ static FERRY_CO int cancelled_free_body(void *arg)
 
 static pid_t parent_of(pid_t pid)
 {
-    char path[64], line[128];
-    int parent = 0;
+    char path[64], line[128] = "";
     snprintf(path, sizeof path, "/proc/%d/status", (int)pid);
     FILE *f = fopen(path, "re");
-    while (f && fgets(line, sizeof line, f) && sscanf(line, "PPid: %d", &parent) != 1)
+    while (f && fgets(line, sizeof line, f) && strncmp(line, "PPid:", 5) != 0)
         ;
     if (f)
         fclose(f);
-    return parent;
+    return (pid_t)strtol(line + 5, NULL, 10);
 }
 
 static FERRY_CO int lost_guard_body(void *arg)
 {
     (void)arg;
-    ferry_qemu *q;
+    ferry_qemu *q = NULL;
     char buf[256];
     if (!check_int(spawn_shell("exec sleep 1000", NULL, 0, &q), 0))
         return 0;
@@ -212,7 +211,7 @@ static FERRY_CO int not_a_program_body(void *arg)
     ferry_error e = {0};
     check_int(ferry_guard_find(&guard, &e), 0);
     char *argv[] = {(char *)(uintptr_t) "/etc/passwd", NULL};
-    ferry_qemu *q;
+    ferry_qemu *q = NULL;
     char buf[64];
     check_int(ferry_qemu_spawn(ferry_self_loop(), guard, argv, NULL, 0, &q, &e), 0);
     check_int(ferry_qemu_started(q), -FERRY_EDEAD);
