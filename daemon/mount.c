@@ -35,7 +35,8 @@ static const struct ferryd_fstype types[] = {
     {"xfs", NULL, "norecovery", NULL},
     {"btrfs", NULL, "rescue=nologreplay", NULL},
     {"vfat", "utf8=1,shortname=mixed", NULL, NULL},
-    {"ntfs", "noatime,nodev,nosuid,noexec", NULL, "ntfs-3g"},
+    /* big_writes: else every page is a message to ntfs-3g and back. */
+    {"ntfs", "big_writes,noatime,nodev,nosuid,noexec", NULL, "ntfs-3g"},
 };
 
 const struct ferryd_fstype *ferryd_fstype_find(const char *name)

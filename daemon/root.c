@@ -98,6 +98,22 @@ static int on_pool(const struct ferryd_call *c, struct lookup *l, ferry_error *e
     return r < 0 ? ferryd_fail(c, e, r, l->path) : r;
 }
 
+/* A file system in a process of its own answers even a cached stat in its own time. */
+static int try_cached(const struct ferryd_call *c, int root, const char *path, int flags,
+                      ferryd_path_fn fn, void *arg)
+{
+    FERRY_AUTO(fd) int fd = -EAGAIN;
+    if (!c->d->fuse)
+        fd = open_in(root, path, flags | O_PATH, 0, RESOLVE_CACHED);
+    return fd < 0 ? fd : fn(fd, arg);
+}
+
+int ferryd_try_path(const struct ferryd_call *c, const char *path, int flags,
+                    ferryd_path_fn fn, void *arg)
+{
+    return c->d->root ? try_cached(c, c->d->root->fd, path, flags, fn, arg) : -EAGAIN;
+}
+
 int ferryd_with_path(const struct ferryd_call *c, const char *path, int flags,
                      ferryd_path_fn fn, void *arg, ferry_error *e)
 {
@@ -106,16 +122,11 @@ int ferryd_with_path(const struct ferryd_call *c, const char *path, int flags,
     if (r < 0)
         return r;
 
-    /* A file system in a process of its own answers even a cached stat in its own time. */
-    FERRY_AUTO(fd) int fd = -EAGAIN;
-    if (!c->d->fuse)
-        fd = open_in(root->fd, path, flags | O_PATH, 0, RESOLVE_CACHED);
-    if (fd == -EAGAIN) {
+    r = try_cached(c, root->fd, path, flags, fn, arg);
+    if (r == -EAGAIN) {
         struct lookup l = {root->fd, path, flags | O_PATH, fn, arg, 0};
         return on_pool(c, &l, e);
     }
-
-    r = fd < 0 ? fd : fn(fd, arg);
     return r < 0 ? ferryd_fail(c, e, r, path) : r;
 }
 

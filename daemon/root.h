@@ -32,6 +32,10 @@ typedef int (*ferryd_path_fn)(int fd, void *arg);
 FERRY_CO int ferryd_with_path(const struct ferryd_call *c, const char *path, int flags,
                               ferryd_path_fn fn, void *arg, ferry_error *e);
 
+/* Only the first half: -EAGAIN when the path is not cached. */
+int ferryd_try_path(const struct ferryd_call *c, const char *path, int flags,
+                    ferryd_path_fn fn, void *arg);
+
 /* The same, always on the pool and opened with exactly `flags`: fn may block. */
 FERRY_CO int ferryd_with_file(const struct ferryd_call *c, const char *path, int flags,
                               ferryd_path_fn fn, void *arg, ferry_error *e);

@@ -105,6 +105,9 @@ static int open_file(int root, struct ferryd_target *t)
     if (exists < 0)
         return exists;
 
+    if (!exists && t->opts.path[strlen(t->opts.path) - 1] == '/')
+        return -EISDIR; /* the name of a directory that is not there */
+
     t->fresh = true;
     if (!t->opts.in_place)
         return open_temp(t);

@@ -147,7 +147,8 @@ static int look_at(int fd, void *arg)
 }
 
 /* Tells a hopeless upload at once, before the host has sent it (a pipe may take its time).
- * With a warm cache that costs no change of threads. The job that opens the target looks again. */
+ * What is in the directory cache costs no change of threads; a new name is not, but its directory
+ * is from the second file on. The job that opens the target looks at everything again. */
 static FERRY_CO int check_early(struct upload *u, ferry_error *e)
 {
     const struct ferryd_call *c = u->call;
@@ -158,17 +159,13 @@ static FERRY_CO int check_early(struct upload *u, ferry_error *e)
     if (r < 0)
         return ferryd_fail(c, e, r, path);
 
-    r = ferryd_with_path(c, path, 0, look_at, &k, e);
-    if (r == 0 && S_ISDIR(k.mode))
-        return ferryd_fail(c, e, -FERRY_EISDIR, path);
-    if (r == -ENOENT && path[strlen(path) - 1] == '/')
-        return ferryd_fail(c, e, -FERRY_EISDIR, path);
-    if (r == -ENOENT)
+    r = ferryd_try_path(c, path, 0, look_at, &k);
+    if (r == -EAGAIN || r == -ENOENT)
         r = ferryd_with_path(c, dir, O_DIRECTORY, look_at, &k, e);
+    else if (r == 0 && S_ISDIR(k.mode))
+        r = ferryd_fail(c, e, -FERRY_EISDIR, path);
     if (r == 0 && k.readonly)
         r = ferryd_fail(c, e, -FERRY_EROFS, path);
-    if (r == 0)
-        *e = (ferry_error){0};
     return r;
 }
 
