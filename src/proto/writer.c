@@ -112,15 +112,14 @@ static void put_control(struct ferry_gather *g, ferry_stream *st)
     st->control = 0;
 }
 
+/* All of it, before anything else: so a stream's DATA never goes before its CALL. */
 static void gather_control(struct ferry_outbox *out)
 {
     while (!full(&out->gather)) {
         ferry_list *l = ferry_list_pop(&out->control);
         if (!l)
             return;
-        ferry_stream *st = ferry_container(l, ferry_stream, control_link);
-        put_control(&out->gather, st);
-        ferry_writer_ready(st); /* its CALL is out: so may its DATA be */
+        put_control(&out->gather, ferry_container(l, ferry_stream, control_link));
     }
 }
 
@@ -186,8 +185,6 @@ static uint32_t front_cost(const ferry_stream *st)
 
 static bool sendable(const ferry_stream *st)
 {
-    if (st->control & FERRY_SEND_CALL)
-        return false;
     if (st->queue_count > 0)
         return front_cost(st) <= ferry_send_window_room(&st->send);
     return (st->finishing && !st->ended) || (st->replied && st->conn->opts.server);

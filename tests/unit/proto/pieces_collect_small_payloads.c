@@ -119,6 +119,24 @@ static void single_bytes_between_holes_stay_small(void **state)
     ferry_pieces_done(&q);
 }
 
+/* Buffers grow with what there is, so that a stream with little to say holds little, but
+ * only so far: one that is being read slowly is freed piece by piece. */
+static void buffers_grow_to_a_bound(void **state)
+{
+    (void)state;
+    ferry_pieces q;
+    ferry_pieces_init(&q);
+    uint8_t some[500] = {0};
+    assert_int_equal(ferry_pieces_copy(&q, some, sizeof some, 500), 0);
+    assert_true(q.tail->cap <= FERRY_PIECE_OWN);
+    for (int i = 0; i < 4000; i++)
+        assert_int_equal(ferry_pieces_copy(&q, some, sizeof some, 500), 0);
+    assert_int_equal(q.tail->cap, FERRY_PIECE_TAIL);
+    assert_true(q.count < 50);
+    assert_int_equal(ferry_pieces_clear(&q), 4001 * 500);
+    ferry_pieces_done(&q);
+}
+
 static void huge_holes_do_not_overflow(void **state)
 {
     (void)state;
@@ -138,6 +156,7 @@ int main(void)
         cmocka_unit_test(a_piece_handed_out_stays_as_it_is),
         cmocka_unit_test(a_large_payload_keeps_its_buffer),
         cmocka_unit_test(single_bytes_between_holes_stay_small),
+        cmocka_unit_test(buffers_grow_to_a_bound),
         cmocka_unit_test(huge_holes_do_not_overflow),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
