@@ -1,0 +1,75 @@
+/* The host's side of an e2e test: a scratch directory, files of known content, tools that are
+ * not ours, and what processes and descriptors we have. Every assert prints both values.
+ * Knows nothing of VMs (vm.h). */
+#ifndef FERRY_TESTS_HOST_H
+#define FERRY_TESTS_HOST_H
+
+#include <stdarg.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <setjmp.h>
+#include <sys/types.h>
+
+#include <cmocka.h>
+
+#define KIB ((uint64_t)1024)
+#define MIB (1024 * KIB)
+#define GIB (1024 * MIB)
+
+/* ---- scratch ------------------------------------------------------------------------ */
+
+/* A new directory in the build tree (on a disk, where /tmp may be memory). */
+void scratch_make(void);
+void scratch_remove(void);
+/* The path of a name in it: one of a few static buffers, for use at once. */
+const char *scratch(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
+
+/* ---- content ------------------------------------------------------------------------ */
+
+/* Bytes that no two seeds share, without a period that a shift could hide in. */
+void fill(void *data, size_t len, unsigned seed);
+void *filled(size_t len, unsigned seed); /* malloced; of at least 1 byte */
+
+/* A file of `len` such bytes. */
+void make_file(const char *path, uint64_t len, unsigned seed);
+/* Writes them at `offset` of a file that may be there. */
+void put_bytes(const char *path, uint64_t offset, size_t len, unsigned seed);
+
+void assert_file_is(const char *path, const void *data, size_t len);
+/* Content, size and (holes) the map of data and holes, with 4 KiB of slack at the edges. */
+void assert_same_file(const char *a, const char *b);
+void assert_same_holes(const char *a, const char *b);
+uint64_t file_size(const char *path);
+uint64_t file_allocated(const char *path); /* bytes of disk */
+
+/* ---- tools --------------------------------------------------------------------------- */
+
+/* Runs a shell command, whose exit status must be 0; else fails with its output. Returns its
+ * stdout and stderr (static, up to 64 KiB). */
+const char *host(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
+/* The same for any status, which is returned. */
+int host_status(const char **ret_output, const char *fmt, ...)
+    __attribute__((format(printf, 2, 3)));
+
+void assert_has(const char *text, const char *part);
+
+/* Ends the test program as skipped (77), saying why. */
+_Noreturn void skip_all(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
+
+/* ---- what we have ---------------------------------------------------------------------- */
+
+int count_fds(void); /* a socket that is open twice counts once */
+/* How many children this process has; the pid of one (0: none). */
+int count_children(pid_t *ret_pid);
+pid_t child_of(pid_t parent); /* 0: none */
+/* "gferry-guard": the name of a process; "" when it is gone. */
+const char *process_name(pid_t pid);
+
+/* Waits until cond(arg) holds, at most 5 s. For what ends by itself, on another thread or in
+ * another process, with nobody to tell. */
+bool eventually(bool (*cond)(void *arg), void *arg);
+
+uint64_t now_ms(void);
+
+#endif

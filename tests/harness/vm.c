@@ -1,0 +1,208 @@
+/* The appliance of a test program: see vm.h. */
+#include "harness/vm.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+/* Longer than anything a test waits for on a machine that others use too; a call that hangs
+ * fails with a sentence instead of the whole program's timeout. */
+#define CALL_TIMEOUT_MS 120000
+
+ferry_ctx *ctx;
+ferry_vm *vm;
+ferry_error err;
+
+static int fds_before; /* there is a context */
+static int fds_idle;   /* with the VM as it is now, and no op */
+
+/* ---- asserts -------------------------------------------------------------------------- */
+
+void assert_ok_at(int r, const char *call, const char *file, int line)
+{
+    if (r == 0)
+        return;
+    print_error("%s:%d: %s\n    is %d (%s), \"%s\": %s\n", file, line, call, r,
+                ferry_strerror(r), err.where, err.msg);
+    _fail(file, line);
+}
+
+void assert_fails_at(int r, int code, const char *part, const char *call, const char *file,
+                     int line)
+{
+    if (r == -code && err.code == r && err.where[0] && strstr(err.msg, part))
+        return;
+    print_error("%s:%d: %s\n    is %d, not %d; err says %d, \"%s\": \"%s\", wanted \"%s\"\n",
+                file, line, call, r, -code, err.code, err.where, err.msg, part);
+    _fail(file, line);
+}
+
+/* ---- life ------------------------------------------------------------------------------ */
+
+/* The first loop of a process gives libuv two descriptors for good (its signal pipe). */
+static void count_before(void)
+{
+    assert_ok(ferry_ctx_new(&ctx, &err));
+    ferry_ctx_free(ctx);
+    fds_before = count_fds();
+}
+
+void vm_new(void)
+{
+    ferry_vm_opts opts = {.size = sizeof opts, .call_timeout_ms = CALL_TIMEOUT_MS};
+    count_before();
+    assert_ok(ferry_ctx_new(&ctx, &err));
+    assert_ok(ferry_vm_new(ctx, &opts, &vm, &err));
+    fds_idle = count_fds();
+}
+
+const char *vm_image(const char *name, uint64_t bytes)
+{
+    const char *path = scratch("%s", name);
+    const char *extension = strrchr(name, '.') + 1;
+    if (strcmp(extension, "img") == 0)
+        extension = "raw";
+    host("qemu-img create -q -f %s '%s' %llu", extension, path, (unsigned long long)bytes);
+    assert_ok(ferry_add_drive(vm, path, NULL, &err));
+    return path;
+}
+
+void vm_launch(void)
+{
+    assert_ok(ferry_launch(vm, &err));
+    assert_ok(ferry_ping(vm, &err)); /* the connection's tasks have begun */
+    fds_idle = count_fds();
+}
+
+static bool as_many_fds(void *arg)
+{
+    return count_fds() == *(const int *)arg;
+}
+
+static void assert_fds(int expected)
+{
+    if (!eventually(as_many_fds, &expected)) {
+        const char *said;
+        host_status(&said, "cd /proc/%d/fd && for f in *; do readlink $f; done | xargs",
+                    (int)getpid());
+        fail_msg("%d descriptors, not %d: %s", count_fds(), expected, said);
+    }
+}
+
+static bool no_child(void *arg)
+{
+    (void)arg;
+    return count_children(NULL) == 0;
+}
+
+static void assert_no_child(void)
+{
+    pid_t pid = 0;
+    if (!eventually(no_child, NULL)) {
+        int n = count_children(&pid);
+        fail_msg("%d children are left; %d is \"%s\"", n, (int)pid, process_name(pid));
+    }
+}
+
+void vm_shutdown(void)
+{
+    assert_ok(ferry_shutdown(vm, &err));
+    assert_no_child();
+}
+
+void vm_free(void)
+{
+    ferry_vm_free(vm);
+    ferry_ctx_free(ctx);
+    vm = NULL;
+    ctx = NULL;
+    assert_no_child();
+    assert_fds(fds_before);
+}
+
+/* ---- fixtures for cmocka ------------------------------------------------------------------ */
+
+int vm_setup_ext4(void **state)
+{
+    (void)state;
+    scratch_make();
+    vm_new();
+    const char *disk = vm_image("disk.img", 2 * GIB);
+    host("mkfs.ext4 -q -F -E lazy_itable_init=0 '%s'", disk);
+    vm_launch();
+    assert_ok(ferry_mount(vm, "/dev/sda", "/", &err));
+    assert_ok(ferry_rm_rf(vm, "/lost+found", &err));
+    return 0;
+}
+
+int vm_teardown(void **state)
+{
+    (void)state;
+    if (vm && ferry_vm_get_state(vm) == FERRY_VM_UP)
+        vm_shutdown();
+    if (ctx)
+        vm_free();
+    scratch_remove();
+    return 0;
+}
+
+int vm_leaves_nothing(void **state)
+{
+    (void)state;
+    const char *said;
+    if (host_status(&said, "find '%s' -name '*.ferry-*' | grep .", scratch(".")) == 0)
+        fail_msg("temporaries are left on the host: %s", said);
+    if (!vm || ferry_vm_get_state(vm) != FERRY_VM_UP) {
+        assert_no_child();
+        return 0;
+    }
+    pid_t guard = 0;
+    assert_int_equal(count_children(&guard), 1);
+    assert_string_equal(process_name(guard), "gferry-guard");
+    assert_fds(fds_idle);
+    return 0;
+}
+
+/* ---- the guest ------------------------------------------------------------------------------ */
+
+pid_t vm_qemu(void)
+{
+    pid_t guard = 0;
+    count_children(&guard);
+    return guard ? child_of(guard) : 0;
+}
+
+void assert_guest_is(const char *path, const void *data, size_t len)
+{
+    void *got = NULL;
+    size_t got_len = 0;
+    assert_ok(ferry_download_mem(vm, path, NULL, &got, &got_len, &err));
+    if (got_len != len)
+        fail_msg("%s: %zu bytes, not %zu", path, got_len, len);
+    for (size_t i = 0; memcmp(got, data, len) != 0 && i < len; i++)
+        if (((uint8_t *)got)[i] != ((const uint8_t *)data)[i])
+            fail_msg("%s: byte %zu of %zu is %02x, not %02x", path, i, len,
+                     ((uint8_t *)got)[i], ((const uint8_t *)data)[i]);
+    free(got);
+}
+
+void assert_guest_ls(const char *dir, const char *names)
+{
+    char **list = NULL;
+    char joined[4096] = "";
+    size_t n = 0;
+    assert_ok(ferry_ls(vm, dir, &list, &err));
+    for (char **name = list; *name && n < sizeof joined; name++)
+        n += (size_t)snprintf(joined + n, sizeof joined - n, "%s%s", n ? " " : "", *name);
+    ferry_strings_free(list);
+    if (strcmp(joined, names) != 0)
+        fail_msg("%s holds \"%s\", not \"%s\"", dir, joined, names);
+}
+
+ferry_stat_info guest_stat(const char *path)
+{
+    ferry_stat_info st = {0};
+    assert_ok(ferry_lstat(vm, path, &st, &err));
+    return st;
+}
