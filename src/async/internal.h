@@ -79,4 +79,13 @@ uint64_t ferry_timers_next(const ferry_loop *loop); /* due time; UINT64_MAX: non
 void ferry_timers_fire(ferry_loop *loop);
 void ferry_timers_rearm(ferry_loop *loop); /* tells libuv the earliest due time */
 
+/* plug.c */
+typedef struct ferry_plugs {
+    int fd[3];
+    int n;
+} ferry_plugs;
+
+void ferry_plug(ferry_plugs *p); /* takes what is free of the descriptors 0-2 */
+void ferry_unplug(const ferry_plugs *p);
+
 #endif

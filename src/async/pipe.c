@@ -283,7 +283,10 @@ static int open_pipe(ferry_loop *loop, int fd, size_t read_size, bool restore,
                       .restore = restore,
                       .dup_fd = -1};
     ferry_loop_ref(loop);
+    ferry_plugs plugs;
+    ferry_plug(&plugs); /* the loop's first stream opens a descriptor in reserve */
     uv_pipe_init(loop->uv, &p->uv, 0);
+    ferry_unplug(&plugs);
     p->uv.data = p;
     uv_unref((uv_handle_t *)&p->uv);
     r = uv_pipe_open(&p->uv, fd); /* makes it non-blocking */

@@ -50,7 +50,10 @@ int ferry_thread_start(ferry_thread **ret_thread, ferry_loop **ret_loop)
     ferry_thread *t = calloc(1, sizeof *t);
     if (!t)
         return -ENOMEM;
+    ferry_plugs plugs;
+    ferry_plug(&plugs);
     int r = uv_loop_init(&t->uv);
+    ferry_unplug(&plugs);
     if (r < 0) {
         free(t);
         return r;
