@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 #include <uv.h>
 
@@ -113,6 +114,32 @@ void let_others_park(void)
 {
     for (int i = 0; i < PARK_ROUNDS; i++)
         ferry_yield();
+}
+
+/* /proc/PID/task/TID/syscall: "number 0xarg 0xarg ...". */
+static bool thread_reads(const char *tid, unsigned fd)
+{
+    char path[64];
+    unsigned arg;
+    long number;
+    snprintf(path, sizeof path, "/proc/self/task/%.10s/syscall", tid);
+    FILE *f = fopen(path, "re");
+    if (!f)
+        return false; /* the thread has ended */
+    int n = fscanf(f, "%ld %x", &number, &arg);
+    fclose(f);
+    return n == 2 && number == SYS_read && arg == fd;
+}
+
+bool somebody_reads(int fd)
+{
+    bool found = false;
+    DIR *d = opendir("/proc/self/task");
+    assert_non_null(d);
+    for (struct dirent *e; !found && (e = readdir(d));)
+        found = e->d_name[0] != '.' && thread_reads(e->d_name, (unsigned)fd);
+    closedir(d);
+    return found;
 }
 
 int count_fds(void)

@@ -6,6 +6,7 @@
 
 #include "async/loop.h"
 #include "async/scope.h"
+#include "base/auto.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -19,10 +20,9 @@
 int run_on_uv(FERRY_CO int (*fn)(void *arg), void *arg);
 
 /* A cmocka test of a body without an argument: TEST_ON_UV(reads_all). */
-#define TEST_ON_UV(body)                                                               \
-    {                                                                                  \
-#body, run_body_on_uv, NULL, NULL, (void *)(uintptr_t)body                     \
-    }
+// clang-format off
+#define TEST_ON_UV(body) {#body, run_body_on_uv, NULL, NULL, (void *)(uintptr_t)body}
+// clang-format on
 void run_body_on_uv(void **state);
 
 #define check(cond) check_at((cond), #cond, __FILE__, __LINE__)
@@ -34,6 +34,9 @@ bool check_eq_at(long long a, long long b, const char *what, const char *file, i
 
 /* Lets every other task run until it waits for something outside. */
 FERRY_CO void let_others_park(void);
+
+/* Whether some thread is inside read(2) of fd: of a pool thread, that it hangs. */
+bool somebody_reads(int fd);
 
 /* Descriptors this process has open. */
 int count_fds(void);

@@ -1,0 +1,178 @@
+/* A read that hangs in the pool outlives its cancel: the call returns at once, the caller
+ * lets go of file and buffer, and both live until the read ends, which may be when the
+ * loop is closing already. The bytes land in memory that is still the request's.
+ *
+ *      task                    pool thread            test
+ *      read: parks             read(2) blocks
+ *      cancelled: returns
+ *      unref file, buf
+ *      (loop closes) ..............................   writes to the pipe
+ *                              returns, writes buf
+ *      callback: frees
+ */
+#include "async/fs.h"
+#include "real.h"
+
+#include <guestferry/error.h>
+
+#include <errno.h>
+#include <fcntl.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <unistd.h>
+
+struct read {
+    int out; /* the pipe's end that lets the read go */
+    ferry_file *file;
+    ferry_buf *buf;
+    int result;
+};
+
+static FERRY_CO int hangs(void *arg)
+{
+    struct read *r = arg;
+    r->result = (int)ferry_fs_read(r->file, r->buf, 4, UINT64_MAX);
+    return 0;
+}
+
+static FERRY_CO void orphan(struct read *r)
+{
+    int pipe[2];
+    ferry_scope s;
+    check_eq(pipe2(pipe, O_CLOEXEC), 0);
+    *r = (struct read){.out = pipe[1], .result = 1};
+    check_eq(ferry_file_new(pipe[0], &r->file), 0);
+    check_eq(ferry_buf_new(16, &r->buf), 0);
+
+    ferry_scope_open(&s, 0);
+    ferry_spawn(&s, "hangs", hangs, r);
+    while (!somebody_reads(pipe[0]))
+        ferry_yield(); /* before that, libuv could still take it back */
+    check_eq(r->buf->refs, 2);
+    check_eq(r->file->refs, 2);
+    ferry_scope_cancel(&s, -FERRY_ECANCELED);
+    check_eq(ferry_scope_join(&s), 0);
+    check_eq(r->result, -FERRY_ECANCELED);
+    check_eq(r->buf->refs, 2); /* the request's, still */
+    check_eq(r->file->refs, 2);
+}
+
+/* Freed by nobody else, so ASan and valgrind see whether the pool writes into freed memory,
+ * and the harness sees whether the pipe's descriptor is closed in the end. */
+static FERRY_CO int the_last_owner_is_the_request(void *arg)
+{
+    struct read r;
+    (void)arg;
+    orphan(&r);
+    ferry_file_unref(r.file);
+    ferry_buf_unref(r.buf);
+    check_eq(write(r.out, "late", 4), 4);
+    close(r.out);
+    return 0;
+}
+
+/* Here the test keeps a reference, to look. */
+static struct read kept;
+
+static FERRY_CO int keeps_a_reference(void *arg)
+{
+    (void)arg;
+    orphan(&kept);
+    check_eq(write(kept.out, "late", 4), 4);
+    close(kept.out);
+    ferry_file_unref(kept.file);
+    return 0;
+}
+
+static void the_bytes_are_in_the_buffer(void **state)
+{
+    (void)state;
+    assert_int_equal(run_on_uv(keeps_a_reference, NULL), 0);
+    assert_int_equal(kept.buf->refs, 1);
+    assert_int_equal(kept.buf->len, 0); /* nobody was told, so nothing was appended */
+    assert_memory_equal(kept.buf->data, "late", 4);
+    ferry_buf_unref(kept.buf);
+}
+
+/* While it hangs the loop can be closed: the close is complete when the read is. */
+static void *release_when_full(void *arg)
+{
+    /* The loop's thread cannot do it: it is inside uv_run() until the read ends. */
+    int out = *(int *)arg;
+    if (write(out, "late", 4) != 4)
+        abort();
+    close(out);
+    return NULL;
+}
+
+static pthread_t releaser;
+
+static FERRY_CO int leaves_it_to_the_close(void *arg)
+{
+    static struct read r;
+    (void)arg;
+    orphan(&r);
+    ferry_file_unref(r.file);
+    ferry_buf_unref(r.buf);
+    check_eq(pthread_create(&releaser, NULL, release_when_full, &r.out), 0);
+    return 0;
+}
+
+static void a_loop_closes_over_it(void **state)
+{
+    (void)state;
+    assert_int_equal(run_on_uv(leaves_it_to_the_close, NULL), 0);
+    pthread_join(releaser, NULL);
+}
+
+/* An open that nobody waits for any more: its descriptor is closed. (A FIFO opens when its
+ * other end does.) */
+struct opening {
+    char path[4096];
+    int result;
+};
+
+static FERRY_CO int opens(void *arg)
+{
+    struct opening *o = arg;
+    ferry_file *f = NULL;
+    o->result = ferry_fs_open(o->path, O_RDONLY, 0, &f);
+    return 0;
+}
+
+static FERRY_CO int an_orphaned_open_is_closed(void *arg)
+{
+    struct opening o = {.result = 1};
+    char *dir = scratch_new();
+    ferry_scope s;
+    (void)arg;
+    snprintf(o.path, sizeof o.path, "%s/fifo", dir);
+    check_eq(mkfifo(o.path, 0600), 0);
+    ferry_scope_open(&s, 0);
+    check_eq(ferry_spawn(&s, "opens", opens, &o), 0);
+    let_others_park();
+    /* The pool thread is in open(2) when the writing end can be had without waiting. */
+    int out;
+    while ((out = open(o.path, O_WRONLY | O_NONBLOCK | O_CLOEXEC)) < 0)
+        check_eq(errno, ENXIO);
+    ferry_scope_cancel(&s, -FERRY_ECANCELED);
+    check_eq(ferry_scope_join(&s), 0);
+    check_eq(o.result, -FERRY_ECANCELED);
+    close(out);
+    scratch_free(dir);
+    return 0;
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        TEST_ON_UV(the_last_owner_is_the_request),
+        cmocka_unit_test(the_bytes_are_in_the_buffer),
+        cmocka_unit_test(a_loop_closes_over_it),
+        TEST_ON_UV(an_orphaned_open_is_closed),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
