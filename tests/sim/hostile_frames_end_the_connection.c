@@ -3,6 +3,8 @@
  * per rule, for a connection of either side. */
 #include "sim/raw.h"
 
+#include "base/auto.h"
+
 #include <guestferry/error.h>
 
 #include <setjmp.h>
@@ -242,6 +244,37 @@ static void every_rule(void **state)
         assert_int_equal(run_in_task(one_rule, (void *)&rules[i]), 0);
 }
 
+/* Ids can be guessed: an answer to a call that is still in our queue is a breach, and does
+ * not answer it. */
+static FERRY_CO int early_reply(void *arg)
+{
+    (void)arg;
+    wire_faults narrow = WIRE_GOOD;
+    narrow.capacity = 100;
+    raw r;
+    raw_open(&r, false, &narrow);
+    ferry_buf *body = NULL;
+    fake_equal(ferry_buf_copy(zeroes, 1000, &body), 0);
+    FERRY_AUTO(stream) ferry_stream *sent = NULL;
+    FERRY_AUTO(stream) ferry_stream *queued = NULL;
+    fake_equal(ferry_stream_call(r.conn, 0, body, &sent), 0);
+    ferry_sleep(1);
+    fake_equal(ferry_buf_copy(zeroes, 1000, &body), 0);
+    fake_equal(ferry_stream_call(r.conn, 0, body, &queued), 0);
+    raw_put32(&r, FERRY_REPLY, 2, 0);
+    fake_equal(raw_wait_end(&r), -FERRY_EPROTO);
+    fake_check(strstr(ferry_conn_error_text(r.conn), "not open yet"));
+    fake_check(!ferry_stream_replied(queued));
+    raw_close(&r);
+    return 0;
+}
+
+static void reply_before_the_call_is_sent(void **state)
+{
+    (void)state;
+    assert_int_equal(run_in_task(early_reply, NULL), 0);
+}
+
 /* Not a breach: what a client sent before it saw the REPLY is ignored. */
 static FERRY_CO int late_frames(void *arg)
 {
@@ -303,6 +336,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_rule),
+        cmocka_unit_test(reply_before_the_call_is_sent),
         cmocka_unit_test(late_frames_are_ignored),
         cmocka_unit_test(ids_may_wrap),
     };
