@@ -226,8 +226,8 @@ static int mount_usr(void)
 static int open_uevents(int *ret_fd)
 {
     struct sockaddr_nl all = {.nl_family = AF_NETLINK, .nl_groups = 1};
-    FERRY_AUTO(fd) int fd = socket(AF_NETLINK, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK,
-                                   NETLINK_KOBJECT_UEVENT);
+    FERRY_AUTO(fd) int fd = socket(
+        AF_NETLINK, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, NETLINK_KOBJECT_UEVENT);
     if (fd < 0 || bind(fd, (struct sockaddr *)&all, sizeof all) < 0)
         return complain(-errno, "open", "kernel events");
 
@@ -245,7 +245,8 @@ static bool has_port_name(int ports, const char *dir)
     if (fd < 0)
         return false;
     ssize_t n = read(fd, name, sizeof name - 1);
-    return n == (ssize_t)sizeof PORT_NAME && strncmp(name, PORT_NAME "\n", (size_t)n) == 0;
+    return n == (ssize_t)sizeof PORT_NAME &&
+           strncmp(name, PORT_NAME "\n", (size_t)n) == 0;
 }
 
 /* Opens the port if it is there. -ENOENT: not yet. */

@@ -48,18 +48,18 @@ struct ferryd_call {
     const ferryd_entry *entry;
     ferry_slice body; /* XDR arguments */
     ferry_list link;
-    ferry_scope scope;    /* open while `running` */
+    ferry_scope scope; /* open while `running` */
     bool running;
     atomic_int cancelled; /* 0 or the code: what blocking work looks at (block.h) */
-    ferry_buf *items;     /* of a list, not yet sent (gen/daemon_dispatch.c); NULL: none */
+    ferry_buf *items; /* of a list, not yet sent (gen/daemon_dispatch.c); NULL: none */
 };
 
 /* "PATH: reason", under the call's name; the reason is r's text. Returns r. */
 int ferryd_fail(const struct ferryd_call *c, ferry_error *e, int r, const char *what);
 
 /* The same with a reason of one's own. */
-int ferryd_failf(const struct ferryd_call *c, ferry_error *e, int r, const char *fmt, ...)
-    FERRY_PRINTF(4, 5);
+int ferryd_failf(const struct ferryd_call *c, ferry_error *e, int r, const char *fmt,
+                 ...) FERRY_PRINTF(4, 5);
 
 /* on_call of the connection: starts the call's task, or replies with why not. */
 void ferryd_dispatch(void *daemon, ferry_stream *st, ferry_slice body);

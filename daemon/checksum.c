@@ -136,17 +136,18 @@ static int sum_file(int fd, void *arg)
     return 0;
 }
 
-int ferryd_checksum(struct ferryd_call *c, const fx_checksum_args *a, fx_checksum_ret *ret,
-                    ferry_error *e)
+int ferryd_checksum(struct ferryd_call *c, const fx_checksum_args *a,
+                    fx_checksum_ret *ret, ferry_error *e)
 {
     struct sum s = {.call = c};
     int r = sum_init(&s, a->csumtype);
     if (r == -EINVAL)
-        return ferryd_failf(c, e, r,
-                            "%s: not one of crc, md5, sha1, sha224, sha256, sha384, sha512",
-                            a->csumtype);
+        return ferryd_failf(
+            c, e, r, "%s: not one of crc, md5, sha1, sha224, sha256, sha384, sha512",
+            a->csumtype);
     if (r == 0)
-        r = ferryd_with_file(c, a->path, O_RDONLY | O_NONBLOCK | O_NOCTTY, sum_file, &s, e);
+        r = ferryd_with_file(c, a->path, O_RDONLY | O_NONBLOCK | O_NOCTTY, sum_file, &s,
+                             e);
     if (r == 0) {
         ret->value = strdup(s.text);
         r = ret->value ? 0 : -ENOMEM;

@@ -61,7 +61,8 @@ int ferryd_device_order(const void *a, const void *b)
 static void sort_new(struct ferryd_names *list, size_t old)
 {
     if (list->len > old)
-        qsort(list->name + old, list->len - old, sizeof *list->name, ferryd_device_order);
+        qsort(list->name + old, list->len - old, sizeof *list->name,
+              ferryd_device_order);
 }
 
 /* ---- sysfs ------------------------------------------------------------------------- */
@@ -262,8 +263,8 @@ int ferryd_scan_volumes(struct ferryd_call *c, struct ferryd_names *list, ferry_
 bool ferryd_is_device(const char *path)
 {
     struct stat st;
-    return strncmp(path, "/dev/", 5) == 0 && !strstr(path, "/.") && stat(path, &st) == 0 &&
-           S_ISBLK(st.st_mode);
+    return strncmp(path, "/dev/", 5) == 0 && !strstr(path, "/.") &&
+           stat(path, &st) == 0 && S_ISBLK(st.st_mode);
 }
 
 int ferryd_need_device(struct ferryd_call *c, const char *device, ferry_error *e)

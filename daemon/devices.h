@@ -39,7 +39,8 @@ bool ferryd_is_device(const char *path);
 
 /* Makes sure that `device` is one, activating logical volumes when it may be one of those.
  * -FERRY_ENODEV with a text. */
-FERRY_CO int ferryd_need_device(struct ferryd_call *c, const char *device, ferry_error *e);
+FERRY_CO int ferryd_need_device(struct ferryd_call *c, const char *device,
+                                ferry_error *e);
 
 /* Pure: "/dev/my-vg/lv" for "my--vg-lv". -EINVAL: no volume's name; -ENAMETOOLONG. */
 int ferryd_volume_path(const char *dm_name, char *buf, size_t size);

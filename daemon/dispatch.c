@@ -25,7 +25,8 @@ int ferryd_fail(const struct ferryd_call *c, ferry_error *e, int r, const char *
     return ferry_fail(e, r, c->entry->name, "%s: %s", what, ferry_strerror(r));
 }
 
-int ferryd_failf(const struct ferryd_call *c, ferry_error *e, int r, const char *fmt, ...)
+int ferryd_failf(const struct ferryd_call *c, ferry_error *e, int r, const char *fmt,
+                 ...)
 {
     char msg[sizeof e->msg];
     va_list ap;
@@ -94,6 +95,10 @@ static int run_decoded(struct ferryd_call *c, const void *args, ferry_error *e)
         return ferry_fail(e, -ENOMEM, entry->name, "%s", ferry_strerror(-ENOMEM));
 
     int r = entry->run(c, args, ret, e);
+    if (r == -FERRY_ECANCELED && ferryd_stop(c)) { /* with the reason that was given */
+        r = ferryd_stop(c);
+        e->code = 0;
+    }
     if (r < 0 && e->code == 0)
         ferry_fail(e, r, entry->name, "%s", ferry_strerror(r));
     e->code = r < 0 ? r : 0; /* a failure that was recovered from may have filled e */
@@ -183,7 +188,8 @@ static int start(struct ferryd *d, ferry_stream *st, ferry_slice *body, ferry_er
         return ferry_fail(e, -FERRY_ENOSYS, "call", "no call has the number %u",
                           ferry_stream_proc(st));
     if (d->closing)
-        return ferry_fail(e, -FERRY_ESTATE, entry->name, "the appliance is shutting down");
+        return ferry_fail(e, -FERRY_ESTATE, entry->name,
+                          "the appliance is shutting down");
 
     struct ferryd_call *c = calloc(1, sizeof *c);
     if (!c)

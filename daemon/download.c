@@ -33,9 +33,9 @@ struct download {
     bool open;
     ferry_buf *first; /* all of a small file */
 
-    uint64_t next, end; /* not yet planned */
-    uint64_t data;      /* of the region that is being planned, left */
-    uint64_t hole;      /* before it, and not yet given to a piece */
+    uint64_t next, end;     /* not yet planned */
+    uint64_t data;          /* of the region that is being planned, left */
+    uint64_t hole;          /* before it, and not yet given to a piece */
     uint64_t planned, sent; /* pieces */
     uint64_t bytes;         /* sent, holes included */
     bool all_planned;
@@ -223,7 +223,8 @@ static void open_run(void *arg)
     d->end = a->length == 0 || a->length > size - d->next ? size : d->next + a->length;
     d->all_planned = d->next == d->end;
     if (d->end - d->next <= FERRYD_PIECE && !d->source.holes)
-        d->r = ferryd_source_read(&d->source, d->first, (size_t)(d->end - d->next), d->next);
+        d->r = ferryd_source_read(&d->source, d->first, (size_t)(d->end - d->next),
+                                  d->next);
 }
 
 static void close_run(void *arg)
@@ -262,8 +263,8 @@ static FERRY_CO int download(struct download *d)
     return r;
 }
 
-int ferryd_download(struct ferryd_call *c, const fx_download_args *a, fx_download_ret *ret,
-                    ferry_error *e)
+int ferryd_download(struct ferryd_call *c, const fx_download_args *a,
+                    fx_download_ret *ret, ferry_error *e)
 {
     struct download d = {.call = c, .args = a};
     ferry_sem_init(&d.planning, 1);

@@ -148,7 +148,8 @@ static void touch_run(void *arg)
     struct touch *t = arg;
     FERRY_AUTO(fd) int fd = ferryd_at_open(t->root, t->path, O_PATH, 0);
     if (fd == -ENOENT) {
-        fd = ferryd_at_open(t->root, t->path, O_WRONLY | O_CREAT | O_NONBLOCK, FILE_MODE);
+        fd = ferryd_at_open(t->root, t->path, O_WRONLY | O_CREAT | O_NONBLOCK,
+                            FILE_MODE);
         t->r = fd < 0 ? fd : 0;
         return;
     }

@@ -132,8 +132,8 @@ static FERRY_CO int vfs(struct ferryd_call *c, struct look *look, const char *va
     return *ret ? 0 : -ENOMEM;
 }
 
-int ferryd_vfs_type(struct ferryd_call *c, const fx_vfs_type_args *a, fx_vfs_type_ret *ret,
-                    ferry_error *e)
+int ferryd_vfs_type(struct ferryd_call *c, const fx_vfs_type_args *a,
+                    fx_vfs_type_ret *ret, ferry_error *e)
 {
     struct look l = {.device = a->device};
     return vfs(c, &l, l.probe.type, &ret->value, e);
@@ -146,8 +146,8 @@ int ferryd_vfs_label(struct ferryd_call *c, const fx_vfs_label_args *a,
     return vfs(c, &l, l.probe.label, &ret->value, e);
 }
 
-int ferryd_vfs_uuid(struct ferryd_call *c, const fx_vfs_uuid_args *a, fx_vfs_uuid_ret *ret,
-                    ferry_error *e)
+int ferryd_vfs_uuid(struct ferryd_call *c, const fx_vfs_uuid_args *a,
+                    fx_vfs_uuid_ret *ret, ferry_error *e)
 {
     struct look l = {.device = a->device};
     return vfs(c, &l, l.probe.uuid, &ret->value, e);

@@ -75,8 +75,8 @@ static FERRY_CO int flush(struct ferryd_call *c, const char *root_path, ferry_er
     struct flush f = {.root_path = root_path};
     int r = ferryd_block(flush_run, &f);
     if (r == 0 && f.r < 0)
-        r = ferryd_failf(c, e, f.r, "%s: not everything could be written: %s", f.culprit,
-                         ferry_strerror(f.r));
+        r = ferryd_failf(c, e, f.r, "%s: not everything could be written: %s",
+                         f.culprit, ferry_strerror(f.r));
     return r;
 }
 

@@ -54,7 +54,8 @@ static void init_trace(void)
 
     const char *areas = "";
     char *at;
-    for (char *word = strtok_r(line, " \n", &at); word; word = strtok_r(NULL, " \n", &at))
+    for (char *word = strtok_r(line, " \n", &at); word;
+         word = strtok_r(NULL, " \n", &at))
         if (strncmp(word, "ferry.trace=", 12) == 0)
             areas = word + 12;
     ferry_trace_init(areas);

@@ -11,7 +11,7 @@
 
 struct ferryd_mkfs {
     const char *argv[FERRYD_MKFS_ARGS]; /* argv[0] is the program */
-    char blocksize[32];                 /* storage of an argument; so the struct may not move */
+    char blocksize[32]; /* storage of an argument; so the struct may not move */
 };
 
 /* Fills m. "" and 0 are "not given". -FERRY_EINVAL with a text: a type that is not made here, a

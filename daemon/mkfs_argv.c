@@ -14,7 +14,7 @@ struct type {
     size_t max_label;    /* bytes */
     const char *block;   /* option of the block size */
     uint32_t min_block, max_block;
-    uint32_t unit;       /* what the option counts in */
+    uint32_t unit; /* what the option counts in */
 };
 
 static const struct type types[] = {
@@ -46,7 +46,8 @@ static int check_block(const struct type *t, uint32_t n, ferry_error *e)
     return 0;
 }
 
-static void add_block(const struct type *t, uint32_t n, struct ferryd_mkfs *m, size_t *argc)
+static void add_block(const struct type *t, uint32_t n, struct ferryd_mkfs *m,
+                      size_t *argc)
 {
     /* xfs wants option and value in one word. */
     bool joined = t->block[strlen(t->block) - 1] == '=';
@@ -63,7 +64,8 @@ int ferryd_mkfs_argv(const char *type, const char *device, const char *label,
     const struct type *t = find(type);
     if (!t)
         return ferry_fail(e, -FERRY_EINVAL, "mkfs",
-                          "%s: not one of ext2, ext3, ext4, xfs, btrfs, vfat, ntfs", type);
+                          "%s: not one of ext2, ext3, ext4, xfs, btrfs, vfat, ntfs",
+                          type);
     if (strlen(label) > t->max_label)
         return ferry_fail(e, -FERRY_EINVAL, "mkfs",
                           "%s: a label of %s has at most %zu bytes", label, type,

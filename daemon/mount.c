@@ -80,7 +80,8 @@ static int find_dir(struct mounting *m)
         return 0;
     }
 
-    FERRY_AUTO(fd) int fd = ferryd_at_open(m->root, m->mountpoint, O_PATH | O_DIRECTORY, 0);
+    FERRY_AUTO(fd) int fd =
+        ferryd_at_open(m->root, m->mountpoint, O_PATH | O_DIRECTORY, 0);
     if (fd < 0)
         return fd;
     snprintf(link, sizeof link, "/proc/self/fd/%d", fd);
@@ -146,8 +147,8 @@ static int fail_prepare(struct ferryd_call *c, const struct mounting *m, ferry_e
     if (m->r == -EBUSY && m->taken && strcmp(m->taken, "device") == 0)
         return ferryd_failf(c, e, m->r, "%s: mounted already, at %s", m->device, m->by);
     if (m->r == -EBUSY && m->taken)
-        return ferryd_failf(c, e, m->r, "%s: %s is mounted there already", m->mountpoint,
-                            m->by);
+        return ferryd_failf(c, e, m->r, "%s: %s is mounted there already",
+                            m->mountpoint, m->by);
     if (m->r == -EUCLEAN)
         return ferryd_failf(c, e, -FERRY_ENODEV,
                             "%s: holds traces of more than one file system", m->device);
@@ -160,16 +161,17 @@ static int check_type(struct ferryd_call *c, const struct mounting *m, ferry_err
 {
     const char *t = m->probe.type;
     if (t[0] == '\0' && m->probe.table[0] != '\0')
-        return ferryd_failf(c, e, -FERRY_ENODEV,
-                            "%s: a partition table (%s), no file system; mount one of its "
-                            "partitions",
-                            m->device, m->probe.table);
+        return ferryd_failf(
+            c, e, -FERRY_ENODEV,
+            "%s: a partition table (%s), no file system; mount one of its "
+            "partitions",
+            m->device, m->probe.table);
     if (t[0] == '\0')
         return ferryd_failf(c, e, -FERRY_ENODEV, "%s: no file system that we know",
                             m->device);
     if (strcmp(t, "swap") == 0 || strncmp(t, "crypto_", 7) == 0 || strstr(t, "_member"))
-        return ferryd_failf(c, e, -FERRY_ENODEV, "%s: holds %s, no file system", m->device,
-                            t);
+        return ferryd_failf(c, e, -FERRY_ENODEV, "%s: holds %s, no file system",
+                            m->device, t);
     return 0;
 }
 
@@ -207,14 +209,14 @@ static int fail_mount(struct ferryd_call *c, const struct mounting *m, ferry_err
     case EBADMSG:
         return ferry_fail_os(e, -FERRY_EINVAL, -m->r, c->entry->name,
                              "%s: damaged %s file system", m->device, t);
-    default:
-        return ferryd_fail(c, e, m->r, m->device);
+    default: return ferryd_fail(c, e, m->r, m->device);
     }
 }
 
 /* Not to be stopped half-way: a mount that the host was told is cancelled would be in the way
  * of the next. It ends as a success. */
-static FERRY_CO int mount_kernel(struct ferryd_call *c, struct mounting *m, ferry_error *e)
+static FERRY_CO int mount_kernel(struct ferryd_call *c, struct mounting *m,
+                                 ferry_error *e)
 {
     int r = ferryd_block(mount_run, m);
     if (r == 0 && m->r < 0)
@@ -236,12 +238,14 @@ static FERRY_CO void undo_mount(struct mounting *m)
     ferry_scope_join(&shield);
 }
 
-static FERRY_CO int mount_program(struct ferryd_call *c, struct mounting *m, ferry_error *e)
+static FERRY_CO int mount_program(struct ferryd_call *c, struct mounting *m,
+                                  ferry_error *e)
 {
     char options[128];
     bool ro = m->want_ro || m->drive_ro;
     ferryd_join_options(m->type->options, ro ? "ro" : NULL, options, sizeof options);
-    const char *const argv[] = {m->type->program, "-o", options, m->device, m->dir, NULL};
+    const char *const argv[] = {m->type->program, "-o",   options,
+                                m->device,        m->dir, NULL};
     int r = ferryd_run(c, argv, NULL, NULL, e);
     if (r == 0)
         c->d->fuse = true;
@@ -250,7 +254,8 @@ static FERRY_CO int mount_program(struct ferryd_call *c, struct mounting *m, fer
     return r;
 }
 
-static FERRY_CO int mount_prepared(struct ferryd_call *c, struct mounting *m, ferry_error *e)
+static FERRY_CO int mount_prepared(struct ferryd_call *c, struct mounting *m,
+                                   ferry_error *e)
 {
     int r = check_type(c, m, e);
     if (r == 0)

@@ -134,7 +134,8 @@ void ferryd_mounts_free(struct ferryd_mounts *m)
     *m = (struct ferryd_mounts){0};
 }
 
-const struct ferryd_mount *ferryd_mounts_at(const struct ferryd_mounts *m, const char *dir)
+const struct ferryd_mount *ferryd_mounts_at(const struct ferryd_mounts *m,
+                                            const char *dir)
 {
     for (size_t i = m->len; i-- > 0;)
         if (strcmp(m->at[i].dir, dir) == 0)

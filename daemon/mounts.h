@@ -9,7 +9,7 @@ struct ferryd_mount {
     char *dir;    /* absolute, in the appliance: "/sysroot/boot" */
     char *source; /* "/dev/sda1" */
     char *type;   /* "ext4", "fuseblk" */
-    dev_t dev;    /* of the device, where the file system has no number of its own (btrfs) */
+    dev_t dev; /* of the device, where the file system has no number of its own (btrfs) */
 };
 
 struct ferryd_mounts {
@@ -28,7 +28,8 @@ static inline void ferry_auto_mounts(struct ferryd_mounts *m)
 
 /* The last one at exactly this directory, or of this device (path and number, either will do);
  * NULL. */
-const struct ferryd_mount *ferryd_mounts_at(const struct ferryd_mounts *m, const char *dir);
+const struct ferryd_mount *ferryd_mounts_at(const struct ferryd_mounts *m,
+                                            const char *dir);
 const struct ferryd_mount *ferryd_mounts_of(const struct ferryd_mounts *m,
                                             const char *source, dev_t dev);
 /* One that is mounted below `dir`, not at it; NULL. */

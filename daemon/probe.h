@@ -9,7 +9,7 @@ struct ferryd_probe {
     char type[33];   /* "ext4", "swap", "LVM2_member"; "": nothing that is known */
     char label[257]; /* "": none */
     char uuid[257];
-    char table[33];  /* partition table: "dos", "gpt"; "": none */
+    char table[33]; /* partition table: "dos", "gpt"; "": none */
     uint64_t bytes;
 };
 

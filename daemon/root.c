@@ -99,8 +99,8 @@ static int on_pool(const struct ferryd_call *c, struct lookup *l, ferry_error *e
 }
 
 /* A file system in a process of its own answers even a cached stat in its own time. */
-static int try_cached(const struct ferryd_call *c, int root, const char *path, int flags,
-                      ferryd_path_fn fn, void *arg)
+static int try_cached(const struct ferryd_call *c, int root, const char *path,
+                      int flags, ferryd_path_fn fn, void *arg)
 {
     FERRY_AUTO(fd) int fd = -EAGAIN;
     if (!c->d->fuse)

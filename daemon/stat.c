@@ -72,8 +72,8 @@ static int read_link(int fd, void *arg)
     return copy ? 0 : -ENOMEM;
 }
 
-int ferryd_readlink(struct ferryd_call *c, const fx_readlink_args *a, fx_readlink_ret *ret,
-                    ferry_error *e)
+int ferryd_readlink(struct ferryd_call *c, const fx_readlink_args *a,
+                    fx_readlink_ret *ret, ferry_error *e)
 {
     int r = ferryd_with_file(c, a->path, O_PATH | O_NOFOLLOW, read_link, &ret->value, e);
     return r == -EINVAL ? ferryd_failf(c, e, r, "%s: not a symbolic link", a->path) : r;

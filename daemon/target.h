@@ -20,7 +20,7 @@ struct ferryd_target_opts {
     gid_t gid;
     bool in_place;
     bool durable;
-    bool direct;     /* large: O_DIRECT where it pays */
+    bool large;      /* O_DIRECT pays, where the file system is any good at it */
     uint64_t offset; /* of the first byte; in place only */
 };
 
@@ -32,6 +32,7 @@ struct ferryd_target {
     bool device;
     bool fresh;     /* nothing but what we write is in it: a hole needs no work */
     bool can_alloc; /* preallocation pays and works */
+    bool parallel;  /* writes need not come in order */
     bool owners;    /* the file system keeps owner and mode */
     char temp[24];  /* its name; "": it has none */
 };

@@ -18,8 +18,8 @@ struct walk {
     int r;
 };
 
-static FERRY_CO int run_walk(struct ferryd_call *c, const char *path, void (*fn)(void *),
-                             ferry_error *e)
+static FERRY_CO int run_walk(struct ferryd_call *c, const char *path,
+                             void (*fn)(void *), ferry_error *e)
 {
     FERRY_AUTO(file) ferry_file *root = NULL;
     int r = ferryd_root_get(c, &root, e);
@@ -121,7 +121,8 @@ static int remove_tree(struct walk *w, const struct ferryd_at *at)
         char name[NAME_MAX + 1];
         snprintf(name, sizeof name, "%s", top->name);
         top = close_level(top);
-        r = unlinkat(top ? dirfd(top->dir) : at->dir, name, AT_REMOVEDIR) < 0 ? -errno : 0;
+        r = unlinkat(top ? dirfd(top->dir) : at->dir, name, AT_REMOVEDIR) < 0 ? -errno
+                                                                              : 0;
     }
     while (top)
         top = close_level(top);

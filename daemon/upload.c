@@ -20,8 +20,10 @@
 #include <string.h>
 #include <sys/statvfs.h>
 
-/* Writes in flight; with one more batch waiting and one being received, an upload holds at most 4
- * batches beside its stream's window. */
+/* Writes in flight, where the file system takes two at once; with one more batch waiting and one
+ * being received, an upload holds at most 4 batches beside its stream's window. Elsewhere
+ * they go one after the other: one that overtakes would make vfat and ntfs fill the gap
+ * with zeroes first. */
 #define WRITERS 2
 
 /* Preallocation grows in steps, so that a small file does not reserve much and a large one has few
@@ -169,7 +171,7 @@ static FERRY_CO int check_early(struct upload *u, ferry_error *e)
     return r;
 }
 
-static int open_target(struct upload *u, bool direct)
+static int open_target(struct upload *u, bool large)
 {
     const fx_upload_args *a = u->args;
     const struct ferryd_target_opts o = {
@@ -179,7 +181,7 @@ static int open_target(struct upload *u, bool direct)
         .gid = a->gid,
         .in_place = a->in_place,
         .durable = a->durable,
-        .direct = direct,
+        .large = large,
         .offset = a->offset,
     };
     int r = ferryd_target_open(u->root ? u->root->fd : -1, &o, &u->target);
@@ -340,7 +342,8 @@ static FERRY_CO int pipeline(struct upload *u, struct ferryd_batch **first)
 
     ferry_scope s;
     ferry_scope_open(&s, 0);
-    for (int i = 0; i < WRITERS && r == 0; i++)
+    int wanted = u->target.parallel ? WRITERS : 1;
+    for (int i = 0; i < wanted && r == 0; i++)
         r = ferry_spawn(&s, "upload writer", writer, u);
     if (r == 0)
         r = receive(u, first);
