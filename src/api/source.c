@@ -88,6 +88,11 @@ static int open_stream(ferry_source *s, int fd, ferry_link **ret)
 
 static int settle(ferry_source *s, struct open_job *j)
 {
+    /* Files of /proc say that they are empty: such a one is read until it ends. */
+    if (S_ISREG(j->st.st_mode) && j->size == 0) {
+        s->kind = FERRY_SOURCE_SEQUENCE;
+        return ferry_file_new(ferry_take_fd(&j->fd), &s->file);
+    }
     if (S_ISREG(j->st.st_mode) || S_ISBLK(j->st.st_mode)) {
         s->kind = FERRY_SOURCE_FILE;
         s->offset = s->path ? 0 : j->position;
@@ -259,11 +264,8 @@ static int next_of_memory(ferry_source *s, ferry_piece *ret, ferry_error *e)
 int ferry_source_next(ferry_source *s, ferry_piece *ret, ferry_error *e)
 {
     switch (s->kind) {
-    case FERRY_SOURCE_FILE:
-        return next_of_file(s, ret, e);
-    case FERRY_SOURCE_MEMORY:
-        return next_of_memory(s, ret, e);
-    default:
-        return next_in_sequence(s, ret, e);
+    case FERRY_SOURCE_FILE: return next_of_file(s, ret, e);
+    case FERRY_SOURCE_MEMORY: return next_of_memory(s, ret, e);
+    default: return next_in_sequence(s, ret, e);
     }
 }
