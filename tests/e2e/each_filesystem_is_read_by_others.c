@@ -43,7 +43,8 @@ static void check_ext(const struct fs *fs, const char *part)
     assert_has(said, "Mode:  0640");
     assert_has(said, "User:  1234   Group:  4321");
     assert_has(said, "Size: 3145733");
-    assert_has(host("debugfs -R 'stat /link' '%s'", part), "Fast link dest: \"d/file\"");
+    assert_has(host("debugfs -R 'stat /link' '%s'", part),
+               "Fast link dest: \"d/file\"");
 }
 
 /* A new file system has put the file in one piece, so the whole of it can be found. */
@@ -86,7 +87,8 @@ static void check_btrfs(const struct fs *fs, const char *part)
 static void check_vfat(const struct fs *fs, const char *part)
 {
     (void)fs;
-    assert_has(host("fsck.vfat -nv '%s'", part), "4 files,"); /* the label is one, d another */
+    assert_has(host("fsck.vfat -nv '%s'", part),
+               "4 files,"); /* the label is one, d another */
     is_in_image(part);
 }
 
@@ -119,7 +121,8 @@ static const char *device_of(const struct fs *fs)
 /* The file system alone: of a partitioned image, a copy of the partition. */
 static const char *part_of(const struct fs *fs)
 {
-    const char *image = scratch("%s.img", fs->type), *part = scratch("%s.part", fs->type);
+    const char *image = scratch("%s.img", fs->type),
+               *part = scratch("%s.part", fs->type);
     unsigned long long start = 0, sectors = 0;
     if (!fs->parttype)
         return image;
@@ -162,8 +165,9 @@ static void make(const struct fs *fs)
 {
     char disk[] = "/dev/sdX";
     disk[7] = fs->disk;
-    ferry_mkfs_opts opts = {
-        .size = sizeof opts, .label = "FERRY", .blocksize = fs->blocksize};
+    ferry_mkfs_opts opts = {.size = sizeof opts,
+                            .label = "FERRY",
+                            .blocksize = fs->blocksize};
     if (fs->parttype)
         assert_ok(ferry_part_disk(vm, disk, fs->parttype, &err));
     assert_ok(ferry_mkfs(vm, fs->type, device_of(fs), &opts, &err));
@@ -177,7 +181,8 @@ static void write_files(const struct fs *fs)
     assert_ok(ferry_upload_mem(vm, data, LEN, "/d/new", &opts, &err));
     assert_ok(ferry_mv(vm, "/d/new", "/d/file", &err));
     assert_ok(ferry_upload_mem(vm, SMALL, strlen(SMALL), "/small", NULL, &err));
-    assert_ok(ferry_upload_mem(vm, SMALL, strlen(SMALL), "/small", NULL, &err)); /* again */
+    assert_ok(
+        ferry_upload_mem(vm, SMALL, strlen(SMALL), "/small", NULL, &err)); /* again */
     if (fs->links)
         assert_ok(ferry_ln_s(vm, "d/file", "/link", &err));
     assert_guest_is(fs->links ? "/link" : "/d/file", data, LEN);
@@ -275,8 +280,8 @@ int main(void)
     for (size_t i = 0; i < NFS; i++)
         for (size_t k = 0; k < 3; k++, n++) {
             snprintf(names[n], sizeof names[n], "%s: %s", all[i].type, steps[k].name);
-            tests[n] = (struct CMUnitTest){names[n], steps[k].fn, NULL, vm_leaves_nothing,
-                                           &all[i]};
+            tests[n] = (struct CMUnitTest){names[n], steps[k].fn, NULL,
+                                           vm_leaves_nothing, &all[i]};
         }
     tests[n] = (struct CMUnitTest)vm_test(all_are_listed);
     return cmocka_run_group_tests(tests, launch_with_all, vm_teardown);
