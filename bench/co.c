@@ -98,8 +98,8 @@ static void seam(void)
     figure("switch", sw, "ns");
     figure("coroutine, pooled stack", life, "ns");
     figure("coroutine, new stack", mapped, "ns");
-    printf("%-34s %10zu bytes of %d\n", "deepest stack", ferry_co_pool_high_water(&warm),
-           FERRY_CO_STACK);
+    printf("%-34s %10zu bytes of %d\n", "deepest stack",
+           ferry_co_pool_high_water(&warm), FERRY_CO_STACK);
     ferry_co_pool_done(&warm);
     ferry_co_pool_done(&cold);
 }

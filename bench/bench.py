@@ -1,0 +1,400 @@
+#!/usr/bin/python3
+"""The project's figures: ours beside libguestfs', on the same work, in the same run.
+
+    ./dev bench [--quick] [--rounds N] [--only NAME,...] [--json FILE]
+
+Two workers (worker.c, peer_libguestfs.py) hold one appliance each, both under TCG, on two copies
+of one ext4 image. In each round every workload is done by both, right after one another, and
+the order changes from round to round; a ratio is the median of the rounds' own ratios. So a busy
+machine slows both, and the table says how busy it was.
+"""
+import argparse
+import glob
+import json
+import os
+import shutil
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+
+from side import Side
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+TOP = os.path.dirname(HERE)
+MIB = 1 << 20
+
+
+# ---- the sides ---------------------------------------------------------------------------
+
+
+def cached_kernel():
+    """libguestfs looks for a kernel in /boot, where we never put one: ours, then."""
+    for image in glob.glob(TOP + "/build/cache/*/boot/vmlinuz-*"):
+        version = image.rsplit("/vmlinuz-", 1)[1]
+        tree = image.rsplit("/boot/", 1)[0] + "/lib/modules/" + version
+        if os.path.isdir(tree):
+            return image, tree
+    sys.exit("bench: no kernel in build/cache: ./dev build first")
+
+
+def peer_environment(work):
+    image, tree = cached_kernel()
+    return {
+        "LIBGUESTFS_BACKEND": "direct",
+        "LIBGUESTFS_BACKEND_SETTINGS": "force_tcg",
+        "LIBGUESTFS_CACHEDIR": work,
+        "SUPERMIN_KERNEL": image,
+        "SUPERMIN_MODULES": tree,
+    }
+
+
+def new_side(name, work):
+    if name == "ours":
+        return Side(name, ["bench_worker"])
+    argv = ["/usr/bin/python3", "-B", HERE + "/peer_libguestfs.py"]
+    return Side(name, argv, peer_environment(work))
+
+
+# ---- the material ------------------------------------------------------------------------
+
+
+def make_file(path, mib):
+    block = os.urandom(MIB)
+    with open(path, "wb") as f:
+        for i in range(mib):
+            f.write(i.to_bytes(8, "little") + block[8:])
+
+
+def make_image(path, mib):
+    """ext4 without work that its first mount would go on with in the background."""
+    with open(path, "wb") as f:
+        f.truncate(mib * MIB)
+    subprocess.run(
+        ["mkfs.ext4", "-q", "-F", "-E", "lazy_itable_init=0,lazy_journal_init=0", path],
+        check=True,
+    )
+
+
+class Material:
+    def __init__(self, work, args):
+        self.work = work
+        self.mib = args.size_mib
+        self.big_mib = args.big_mib
+        self.small = self.path("small.bin")
+        self.file = self.path("file.bin")
+        with open(self.small, "wb") as f:
+            f.write(os.urandom(4096))
+        make_file(self.file, self.mib)
+        for name in ("ours", "libguestfs"):
+            make_image(self.image(name), 6144)
+
+    def path(self, name):
+        return os.path.join(self.work, name)
+
+    def image(self, side):
+        return self.path(side + ".img")
+
+
+# ---- workloads ---------------------------------------------------------------------------
+#
+# Each takes a side and gives {"s": seconds, ...}, or None if the side cannot. What is undone
+# afterwards, or made ready before, is not timed.
+
+
+def upload(sync):
+    def run(side, m):
+        side.tell("rm", "/up.bin")
+        side.tell("sync")
+        return side.tell("upload", m.file, "/up.bin", sync)
+
+    return run
+
+
+def download(side, m):
+    out = m.path(side.name + ".out")
+    if os.path.exists(out):
+        os.unlink(out)
+    answer = side.tell("download", "/up.bin", out)
+    if subprocess.run(["cmp", m.file, out]).returncode != 0:
+        sys.exit("bench: %s: what came back differs" % side.name)
+    os.unlink(out)
+    return answer
+
+
+def small(flight, ours, peers):
+    def run(side, m):
+        side.tell("mkdir", "/small")
+        count = ours if side.name == "ours" else peers
+        answer = side.tell("small", m.small, "/small", count, flight)
+        side.tell("rm", "/small")
+        side.tell("sync")
+        if answer:
+            answer["count"] = count
+        return answer
+
+    return run
+
+
+def stat(flight, count):
+    def run(side, m):
+        answer = side.tell("stat", "/", count, flight)
+        if answer:
+            answer["count"] = count
+        return answer
+
+    return run
+
+
+def workloads(args):
+    """(name, unit, work, run): unit "MB/s" or "1/s"; work in MiB, or counted by the answer."""
+    n = 4 if args.quick else 1
+    mib = args.size_mib
+    return [
+        ("upload", "MB/s", mib, upload(0)),
+        ("upload, flushed", "MB/s", mib, upload(1)),
+        ("download", "MB/s", mib, download),
+        ("4 KiB uploads", "1/s", 0, small(1, 600 // n, 40 // n)),
+        ("4 KiB uploads, 32 in flight", "1/s", 0, small(32, 2000 // n, 40 // n)),
+        ("stat", "1/s", 0, stat(1, 2000 // n)),
+        ("stat, 64 in flight", "1/s", 0, stat(64, 20000 // n)),
+    ]
+
+
+# ---- measuring ---------------------------------------------------------------------------
+
+
+def in_order(sides, number):
+    return sides if number % 2 == 0 else sides[::-1]
+
+
+def log(text):
+    print(text, file=sys.stderr, flush=True)
+
+
+class Results:
+    """samples[workload][side] = [answer of each round]"""
+
+    def __init__(self):
+        self.samples = {}
+        self.loads = []
+
+    def add(self, workload, side, answer):
+        self.samples.setdefault(workload, {}).setdefault(side, []).append(answer)
+        self.loads.append(os.getloadavg()[0])
+        if answer:
+            log("  %-28s %-11s %s" % (workload, side, json.dumps(answer)))
+
+
+def launches(names, m, rounds, results):
+    """Appliances of their own, so that the long-lived ones stay as they are."""
+    for number in range(rounds):
+        for name in in_order(names, number):
+            side = new_side(name, m.work)
+            results.add("cold launch", name, side.tell("launch", m.image(name)))
+            results.add("shutdown", name, side.tell("shutdown"))
+            side.close()
+
+
+def transfers(names, m, args, results):
+    sides = [new_side(name, m.work) for name in names]
+    for side in sides:
+        side.tell("launch", m.image(side.name))
+        side.tell("mount", "/dev/sda")
+        upload(1)(side, m)  # what is downloaded, and a first time for everything
+    for number in range(args.rounds):
+        for name, _, _, run in workloads(args):
+            if args.only and name not in args.only:
+                continue
+            for side in in_order(sides, number):
+                results.add(name, side.name, run(side, m))
+    for side in sides:
+        side.tell("shutdown")
+        side.close()
+
+
+def memory(m, args):
+    """Peak RSS of our process, in MiB, by the size of what is moved."""
+    side = new_side("ours", m.work)
+    side.tell("launch", m.image("ours"))
+    side.tell("mount", "/dev/sda")
+    rows = []
+    for mib in (16, args.big_mib):
+        source, out = m.path("memory.bin"), m.path("memory.out")
+        make_file(source, mib)
+        row = {"mib": mib}
+        for name, words in (("upload", (source, "/memory.bin", 0)),
+                            ("download", ("/memory.bin", out))):
+            side.forget_peak()
+            side.tell(name, *words)
+            row[name] = round(side.peak_rss(), 1)
+        side.tell("rm", "/memory.bin")
+        os.unlink(source)
+        os.unlink(out)
+        log("  %s" % json.dumps(row))
+        rows.append(row)
+    side.tell("shutdown")
+    side.close()
+    return rows
+
+
+def host_copy(m, rounds):
+    """What the machine itself does with the file: cp and fsync, MB/s."""
+    out = m.path("copy.out")
+    rates = []
+    for _ in range(rounds):
+        start = time.monotonic()
+        shutil.copyfile(m.file, out)
+        with open(out, "rb") as f:
+            os.fsync(f.fileno())
+        rates.append(m.mib * MIB / 1e6 / (time.monotonic() - start))
+        os.unlink(out)
+    return rates
+
+
+def coroutines():
+    text = subprocess.run(["bench_co"], check=True, capture_output=True, text=True).stdout
+    lines = [line.rstrip() for line in text.splitlines()]
+    switch = next(float(line.split()[1]) for line in lines if line.startswith("switch "))
+    return {"switch_ns": switch, "lines": lines}
+
+
+# ---- figures -----------------------------------------------------------------------------
+
+
+def speed(answer, work):
+    """Work per second: MB of 10^6 for MiB of `work`, else the answer's count."""
+    done = work * MIB / 1e6 if work else answer.get("count", 1)
+    return done / answer["s"]
+
+
+def cost(answer, work):
+    """CPU seconds, ours or the peer's process and qemu together, per GiB or 1000 calls."""
+    per = work / 1024 if work else answer.get("count", 1) / 1000
+    return (answer["cpu_qemu"] + answer["cpu_host"]) / per
+
+
+def compare(ours, peers, value):
+    """Median and range of either, and the median of the rounds' ratios (ours : peer's)."""
+    row = {}
+    for key, answers in (("ours", ours), ("libguestfs", peers)):
+        got = [value(a) for a in answers if a]
+        if got:
+            row[key] = {"median": statistics.median(got), "min": min(got), "max": max(got)}
+    pairs = [value(a) / value(b) for a, b in zip(ours, peers) if a and b and value(b) > 0]
+    if pairs:
+        row["ratio"] = statistics.median(pairs)
+        row["ratios"] = [round(p, 3) for p in pairs]
+    return row
+
+
+def add_ratio_of_medians(row, base):
+    """A workload that only we can do is compared with the peer's way of doing it."""
+    if "libguestfs" not in row and base and "libguestfs" in base and "ours" in row:
+        row["ratio"] = row["ours"]["median"] / base["libguestfs"]["median"]
+
+
+def summary(results, args):
+    rows = []
+
+    def add(name, unit, kind):
+        if name not in results.samples:
+            return
+        s = results.samples[name]
+        row = compare(s.get("ours", []), s.get("libguestfs", []), kind)
+        base = next((r for r in rows if r["unit"] == unit
+                     and name.startswith(r["name"] + ",")), None)
+        add_ratio_of_medians(row, base)
+        rows.append(dict(row, name=name, unit=unit))
+
+    for name in ("cold launch", "shutdown"):
+        add(name, "s", lambda a: a["s"])
+    for name, unit, work, _ in workloads(args):
+        add(name, unit, lambda a, work=work: speed(a, work))
+        add(name, "CPU s/GiB" if work else "CPU s/1000", lambda a, work=work: cost(a, work))
+    return rows
+
+
+def cell(part):
+    if not part:
+        return "-"
+    digits = 0 if part["median"] >= 100 else 1 if part["median"] >= 10 else 2
+    return "%.*f (%.*f-%.*f)" % (digits, part["median"], digits, part["min"], digits, part["max"])
+
+
+def table(rows):
+    lines = ["| | | ours: median (range) | libguestfs | ratio |", "|---|---|---|---|---|"]
+    for r in rows:
+        ratio = "%.3g" % r["ratio"] if "ratio" in r else "-"
+        lines.append("| %s | %s | %s | %s | %s |" % (
+            r["name"], r["unit"], cell(r.get("ours")), cell(r.get("libguestfs")), ratio))
+    return "\n".join(lines)
+
+
+# ---- all of it ---------------------------------------------------------------------------
+
+
+def arguments():
+    p = argparse.ArgumentParser(prog="./dev bench", description=__doc__.split("\n")[0])
+    p.add_argument("--quick", action="store_true", help="64 MiB, 2 rounds, fewer calls")
+    p.add_argument("--rounds", type=int)
+    p.add_argument("--size-mib", type=int)
+    p.add_argument("--only", type=lambda s: s.split(";"), help="workloads, by ';'")
+    p.add_argument("--alone", action="store_true", help="without libguestfs")
+    p.add_argument("--json", metavar="FILE")
+    args = p.parse_args()
+    args.rounds = args.rounds or (2 if args.quick else 5)
+    args.size_mib = args.size_mib or (64 if args.quick else 256)
+    args.big_mib = 256 if args.quick else 2048
+    return args
+
+
+def measure(args, work):
+    m = Material(work, args)
+    names = ["ours"] if args.alone else ["ours", "libguestfs"]
+    results = Results()
+    report = {"size_mib": args.size_mib, "rounds": args.rounds, "cpus": os.cpu_count()}
+    if not args.alone:
+        log("building libguestfs' appliance (not counted)")
+        first = new_side("libguestfs", work)
+        first.tell("launch", m.image("libguestfs"))
+        first.tell("shutdown")
+        first.close()
+    if not args.only or "launch" in args.only:
+        launches(names, m, args.rounds, results)
+    transfers(names, m, args, results)
+    report["host_copy_MBps"] = [round(r) for r in host_copy(m, args.rounds)]
+    if not args.only or "memory" in args.only:
+        report["rss_mib"] = memory(m, args)
+        report["coroutines"] = coroutines()
+    report["samples"] = results.samples
+    report["rows"] = summary(results, args)
+    report["load"] = [round(f(results.loads), 1) for f in (min, statistics.median, max)]
+    return report
+
+
+def show(report):
+    print("\n%d MiB, %d rounds, %d CPUs; load average %s (min, median, max)\n" % (
+        report["size_mib"], report["rounds"], report["cpus"], report["load"]))
+    print(table(report["rows"]))
+    print("\ncp + fsync on the host: %s MB/s" % report["host_copy_MBps"])
+    for row in report.get("rss_mib", []):
+        print("our RSS, %(mib)d MiB moved: upload %(upload)s, download %(download)s MiB" % row)
+    print("\n".join(report.get("coroutines", {}).get("lines", [])))
+
+
+def main():
+    args = arguments()
+    work = tempfile.mkdtemp(prefix="ferry-bench-", dir="/var/tmp")
+    try:
+        report = measure(args, work)
+    finally:
+        shutil.rmtree(work)
+    show(report)
+    if args.json:
+        with open(args.json, "w") as f:
+            json.dump(report, f, indent=1)
+
+
+main()
