@@ -44,7 +44,8 @@ FERRY_EXPORT int ferry_ctx_new_on_loop(struct uv_loop_s *loop, ferry_ctx **ret_c
  * Borrowed loop: returns at once; closed(user) is called from the loop when all is done, after
  * which the uv loop holds nothing of ours.
  * NULL is allowed. Thread: loop (borrowed) or any (private, not from a callback). Since 0.1. */
-FERRY_EXPORT void ferry_ctx_close(ferry_ctx *ctx, void (*closed)(void *user), void *user);
+FERRY_EXPORT void ferry_ctx_close(ferry_ctx *ctx, void (*closed)(void *user),
+                                  void *user);
 
 /* ferry_ctx_close() without a callback. */
 FERRY_EXPORT void ferry_ctx_free(ferry_ctx *ctx);

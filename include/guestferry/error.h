@@ -19,13 +19,13 @@ extern "C" {
 enum ferry_code {
     FERRY_OK = 0,
     FERRY_EPERM = 1,
-    FERRY_ENOENT = 2,       /* no such file, in the image or on the host */
-    FERRY_EINTR = 4,        /* ferry_op_wait: a signal handler ran */
-    FERRY_EIO = 5,          /* the disk under the image, or the image, failed */
-    FERRY_EAGAIN = 11,      /* ferry_op_wait: still pending when the time was up */
+    FERRY_ENOENT = 2,  /* no such file, in the image or on the host */
+    FERRY_EINTR = 4,   /* ferry_op_wait: a signal handler ran */
+    FERRY_EIO = 5,     /* the disk under the image, or the image, failed */
+    FERRY_EAGAIN = 11, /* ferry_op_wait: still pending when the time was up */
     FERRY_ENOMEM = 12,
     FERRY_EACCES = 13,
-    FERRY_EBUSY = 16,       /* image locked by another process; file system in use */
+    FERRY_EBUSY = 16, /* image locked by another process; file system in use */
     FERRY_EEXIST = 17,
     FERRY_EXDEV = 18,
     FERRY_ENODEV = 19,
@@ -35,15 +35,15 @@ enum ferry_code {
     FERRY_EFBIG = 27,
     FERRY_ENOSPC = 28,
     FERRY_EROFS = 30,
-    FERRY_EPIPE = 32,       /* the reader of a destination went away; a channel closed */
+    FERRY_EPIPE = 32, /* the reader of a destination went away; a channel closed */
     FERRY_ENAMETOOLONG = 36,
     FERRY_ENOSYS = 38,
     FERRY_ENOTEMPTY = 39,
     FERRY_ELOOP = 40,
-    FERRY_EPROTO = 71,      /* the daemon broke the protocol; the VM is dead */
+    FERRY_EPROTO = 71, /* the daemon broke the protocol; the VM is dead */
     FERRY_ENOTSUP = 95,
-    FERRY_ETIMEDOUT = 110,  /* a deadline of the caller's passed */
-    FERRY_ECANCELED = 125,  /* cancelled; nothing was changed unless the op says so */
+    FERRY_ETIMEDOUT = 110, /* a deadline of the caller's passed */
+    FERRY_ECANCELED = 125, /* cancelled; nothing was changed unless the op says so */
 
     FERRY_ELAUNCH = 1001,   /* the appliance did not start; msg says how far it came */
     FERRY_EDEAD = 1002,     /* the appliance died under the call; launch a new one */

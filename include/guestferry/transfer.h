@@ -73,27 +73,28 @@ FERRY_EXPORT int ferry_upload_fd(ferry_vm *vm, int fd, const char *dst,
 FERRY_EXPORT int ferry_upload_mem_start(ferry_vm *vm, const void *data, size_t len,
                                         const char *dst, const ferry_upload_opts *opts,
                                         ferry_op **ret_op, ferry_error *reterr);
-FERRY_EXPORT int ferry_upload_mem(ferry_vm *vm, const void *data, size_t len, const char *dst,
-                                  const ferry_upload_opts *opts, ferry_error *reterr);
+FERRY_EXPORT int ferry_upload_mem(ferry_vm *vm, const void *data, size_t len,
+                                  const char *dst, const ferry_upload_opts *opts,
+                                  ferry_error *reterr);
 
 FERRY_EXPORT int ferry_download_start(ferry_vm *vm, const char *src, const char *dst,
-                                      const ferry_download_opts *opts, ferry_op **ret_op,
-                                      ferry_error *reterr);
+                                      const ferry_download_opts *opts,
+                                      ferry_op **ret_op, ferry_error *reterr);
 FERRY_EXPORT int ferry_download(ferry_vm *vm, const char *src, const char *dst,
                                 const ferry_download_opts *opts, ferry_error *reterr);
 
 FERRY_EXPORT int ferry_download_fd_start(ferry_vm *vm, const char *src, int fd,
-                                         const ferry_download_opts *opts, ferry_op **ret_op,
-                                         ferry_error *reterr);
+                                         const ferry_download_opts *opts,
+                                         ferry_op **ret_op, ferry_error *reterr);
 FERRY_EXPORT int ferry_download_fd(ferry_vm *vm, const char *src, int fd,
                                    const ferry_download_opts *opts, ferry_error *reterr);
 
 /* *ret_data is *ret_len bytes, the caller's (free), and has a 0 byte behind it. */
 FERRY_EXPORT int ferry_download_mem_start(ferry_vm *vm, const char *src,
-                                          const ferry_download_opts *opts, ferry_op **ret_op,
-                                          ferry_error *reterr);
-FERRY_EXPORT int ferry_download_mem_result(ferry_op *op, void **ret_data, size_t *ret_len,
-                                           ferry_error *reterr);
+                                          const ferry_download_opts *opts,
+                                          ferry_op **ret_op, ferry_error *reterr);
+FERRY_EXPORT int ferry_download_mem_result(ferry_op *op, void **ret_data,
+                                           size_t *ret_len, ferry_error *reterr);
 FERRY_EXPORT int ferry_download_mem(ferry_vm *vm, const char *src,
                                     const ferry_download_opts *opts, void **ret_data,
                                     size_t *ret_len, ferry_error *reterr);

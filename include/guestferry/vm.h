@@ -69,33 +69,36 @@ typedef struct ferry_drive_opts {
 
 /* A VM that is not launched yet. Copies the strings. Errors: FERRY_ENOMEM, FERRY_EINVAL.
  * Thread: any. Since 0.1. */
-FERRY_EXPORT int ferry_vm_new(ferry_ctx *ctx, const ferry_vm_opts *opts, ferry_vm **ret_vm,
-                              ferry_error *reterr);
+FERRY_EXPORT int ferry_vm_new(ferry_ctx *ctx, const ferry_vm_opts *opts,
+                              ferry_vm **ret_vm, ferry_error *reterr);
 
 /* Adds a disk image, to appear as /dev/sda, /dev/sdb, ... in the order added. Looks now whether
  * the file is there, readable, writable (unless readonly) and not empty.
  * Errors: FERRY_ENOENT, FERRY_EACCES, FERRY_EROFS, FERRY_EISDIR, FERRY_EFORMAT, FERRY_ESTATE
  * (launched already), FERRY_ENOMEM. Thread: any. Since 0.1. */
-FERRY_EXPORT int ferry_add_drive(ferry_vm *vm, const char *path, const ferry_drive_opts *opts,
-                                 ferry_error *reterr);
+FERRY_EXPORT int ferry_add_drive(ferry_vm *vm, const char *path,
+                                 const ferry_drive_opts *opts, ferry_error *reterr);
 
 /* Adds an empty raw disk of `bytes` (a multiple of 512) that is gone with the VM.
  * Thread: any. Since 0.1. */
-FERRY_EXPORT int ferry_add_drive_scratch(ferry_vm *vm, uint64_t bytes, ferry_error *reterr);
+FERRY_EXPORT int ferry_add_drive_scratch(ferry_vm *vm, uint64_t bytes,
+                                         ferry_error *reterr);
 
 /* Starts the appliance. Progress phases: "starting qemu", "booting", "greeting".
  * Errors: FERRY_ELAUNCH (the message says how far it came, with the last console line),
  * FERRY_EBUSY (image locked by another process), FERRY_EFORMAT, FERRY_EMISMATCH,
  * FERRY_ETIMEDOUT, FERRY_ECANCELED, FERRY_ESTATE. After a failure the VM may be launched again.
  * Thread: any. Since 0.1. */
-FERRY_EXPORT int ferry_launch_start(ferry_vm *vm, ferry_op **ret_op, ferry_error *reterr);
+FERRY_EXPORT int ferry_launch_start(ferry_vm *vm, ferry_op **ret_op,
+                                    ferry_error *reterr);
 FERRY_EXPORT int ferry_launch(ferry_vm *vm, ferry_error *reterr);
 
 /* Unmounts, flushes to the image files, and ends qemu. Success means that everything that was
  * reported done is on the host's disk. Waits for pending calls first? No: they are cancelled.
  * Errors: FERRY_EIO and friends when a flush failed; qemu is gone in every case.
  * Thread: any. Since 0.1. */
-FERRY_EXPORT int ferry_shutdown_start(ferry_vm *vm, ferry_op **ret_op, ferry_error *reterr);
+FERRY_EXPORT int ferry_shutdown_start(ferry_vm *vm, ferry_op **ret_op,
+                                      ferry_error *reterr);
 FERRY_EXPORT int ferry_shutdown(ferry_vm *vm, ferry_error *reterr);
 
 /* Cancels every op of this VM that is pending now, launch included; later ones start afresh.

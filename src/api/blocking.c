@@ -51,8 +51,8 @@ int ferry_upload(ferry_vm *vm, const char *src, const char *dst,
     return finish(r, op, reterr);
 }
 
-int ferry_upload_fd(ferry_vm *vm, int fd, const char *dst, const ferry_upload_opts *opts,
-                    ferry_error *reterr)
+int ferry_upload_fd(ferry_vm *vm, int fd, const char *dst,
+                    const ferry_upload_opts *opts, ferry_error *reterr)
 {
     ferry_op *op = NULL;
     int r = ferry_upload_fd_start(vm, fd, dst, opts, &op, reterr);

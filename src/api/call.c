@@ -38,7 +38,8 @@ int ferry_call_open(ferry_op *op, const ferry_call_desc *d, ferry_buf *body,
 static int broken_reply(ferry_op *op, const char *name, ferry_error *e)
 {
     ferry_vm_condemn(op->vm, "the daemon sent a reply that cannot be decoded");
-    return ferry_fail(e, -FERRY_EPROTO, name, "the daemon sent a reply that cannot be decoded");
+    return ferry_fail(e, -FERRY_EPROTO, name,
+                      "the daemon sent a reply that cannot be decoded");
 }
 
 static int decode_reply(ferry_op *op, const ferry_call_desc *d, const ferry_slice *s,
@@ -69,13 +70,14 @@ static FERRY_CO int stop(ferry_op *op, ferry_stream *st, int code, ferry_slice *
     ferry_stream_reset(st, code);
     int r = wait_for_clean_up(st, ret);
     if (r == -FERRY_ETIMEDOUT)
-        ferry_vm_condemn(op->vm, "the appliance did not answer a cancel in time; launch a "
-                                 "new one");
+        ferry_vm_condemn(op->vm,
+                         "the appliance did not answer a cancel in time; launch a "
+                         "new one");
     return r;
 }
 
-int ferry_call_finish(ferry_op *op, const ferry_call_desc *d, ferry_stream *st, void *ret,
-                      ferry_error *e)
+int ferry_call_finish(ferry_op *op, const ferry_call_desc *d, ferry_stream *st,
+                      void *ret, ferry_error *e)
 {
     FERRY_AUTO(slice) ferry_slice reply = {0};
     int r = ferry_stream_wait_reply(st, &reply);
@@ -167,7 +169,8 @@ static FERRY_CO int read_all(ferry_stream *st, struct bytes *b)
     }
 }
 
-static FERRY_CO int run_list(ferry_op *op, struct call *c, ferry_stream *st, ferry_error *e)
+static FERRY_CO int run_list(ferry_op *op, struct call *c, ferry_stream *st,
+                             ferry_error *e)
 {
     struct bytes b = {0};
     int r = read_all(st, &b);
@@ -224,8 +227,8 @@ int ferry_call_result(ferry_op *op, const ferry_call_desc *d, const void **ret,
 {
     struct call *c = op->body;
     if (op->run != run_call || c->desc != d)
-        return ferry_fail(reterr, -FERRY_EINVAL, d->name, "the op is of another call: %s",
-                          op->name);
+        return ferry_fail(reterr, -FERRY_EINVAL, d->name,
+                          "the op is of another call: %s", op->name);
     int r = ferry_op_error(op, reterr);
     if (r < 0)
         return r;

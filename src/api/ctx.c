@@ -113,8 +113,8 @@ int ferry_ctx_new(ferry_ctx **ret_ctx, ferry_error *reterr)
         r = ferry_thread_start(&ctx->thread, &loop);
     if (r < 0) {
         ferry_ctx_unref(ctx);
-        return ferry_fail(reterr, r, "ctx_new", "cannot start a loop and its thread: %s",
-                          ferry_strerror(r));
+        return ferry_fail(reterr, r, "ctx_new",
+                          "cannot start a loop and its thread: %s", ferry_strerror(r));
     }
     /* The thread sleeps in its loop and touches none of this before the first post. */
     adopt_loop(ctx, loop);

@@ -78,8 +78,9 @@ static FERRY_CO int transfer(ferry_op *op, struct download *d, ferry_error *e)
     if (r < 0)
         return r;
     if (ret.value != d->received)
-        return ferry_fail(e, -FERRY_EPROTO, "download", "%s: %llu bytes sent, %llu arrived",
-                          d->src, (unsigned long long)ret.value,
+        return ferry_fail(e, -FERRY_EPROTO, "download",
+                          "%s: %llu bytes sent, %llu arrived", d->src,
+                          (unsigned long long)ret.value,
                           (unsigned long long)d->received);
     ferry_op_phase(op, "committing");
     r = ferry_sink_commit(&d->sink, e);
@@ -94,8 +95,9 @@ static FERRY_CO int call(ferry_op *op, struct download *d, ferry_error *e)
 {
     FERRY_AUTO(stream) ferry_stream *st = NULL;
     ferry_buf *body = NULL;
-    fx_download_args args = {
-        .path = d->src, .offset = d->opts.offset, .length = d->opts.length};
+    fx_download_args args = {.path = d->src,
+                             .offset = d->opts.offset,
+                             .length = d->opts.length};
     int r = ferry_call_encode(&ferry_desc_download, &args, &body);
     if (r < 0)
         return ferry_fail(e, r, "download", "%s: %s", d->src, ferry_strerror(r));
@@ -130,7 +132,9 @@ static int check(ferry_vm *vm, const char *src, ferry_op **ret_op, ferry_error *
 {
     if (!vm || !src || !ret_op)
         return ferry_fail(e, -FERRY_EINVAL, "download", "%s is NULL",
-                          !vm ? "vm" : !src ? "src" : "ret_op");
+                          !vm    ? "vm"
+                          : !src ? "src"
+                                 : "ret_op");
     if (src[0] != '/')
         return ferry_fail(e, -FERRY_EINVAL, "download",
                           "%s: a path in the image starts with '/'", src);
@@ -153,7 +157,8 @@ static int start(ferry_vm *vm, const char *src, const ferry_sink *sink,
     d->sink = *sink;
     d->src = strdup(src);
     if (opts)
-        memcpy(&d->opts, opts, opts->size < sizeof d->opts ? opts->size : sizeof d->opts);
+        memcpy(&d->opts, opts,
+               opts->size < sizeof d->opts ? opts->size : sizeof d->opts);
     d->sink.mode = d->opts.mode;
     d->sink.durable = d->opts.durable != 0;
     d->sink.max_bytes = d->opts.max_bytes ? d->opts.max_bytes : MEMORY_MAX;
@@ -188,8 +193,9 @@ int ferry_download_fd_start(ferry_vm *vm, const char *src, int fd,
     return start(vm, src, &s, opts, ret_op, reterr);
 }
 
-int ferry_download_mem_start(ferry_vm *vm, const char *src, const ferry_download_opts *opts,
-                             ferry_op **ret_op, ferry_error *reterr)
+int ferry_download_mem_start(ferry_vm *vm, const char *src,
+                             const ferry_download_opts *opts, ferry_op **ret_op,
+                             ferry_error *reterr)
 {
     ferry_sink s = {.fd = -1};
     return start(vm, src, &s, opts, ret_op, reterr);
@@ -199,15 +205,16 @@ int ferry_download_mem_result(ferry_op *op, void **ret_data, size_t *ret_len,
                               ferry_error *reterr)
 {
     if (op->run != run_download)
-        return ferry_fail(reterr, -FERRY_EINVAL, "download", "the op is of another call: %s",
-                          op->name);
+        return ferry_fail(reterr, -FERRY_EINVAL, "download",
+                          "the op is of another call: %s", op->name);
     int r = ferry_op_error(op, reterr);
     if (r < 0)
         return r;
     struct download *d = op->body;
     if (!d->data)
-        return ferry_fail(reterr, -FERRY_EINVAL, "download",
-                          "the op does not download to memory, or its result was taken");
+        return ferry_fail(
+            reterr, -FERRY_EINVAL, "download",
+            "the op does not download to memory, or its result was taken");
     *ret_data = ferry_take(&d->data);
     *ret_len = d->len;
     return 0;

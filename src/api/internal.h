@@ -45,8 +45,8 @@ struct ferry_ctx {
     /* loop */
     ferry_scope root; /* parent of every VM's; supervising */
     ferry_list vms;
-    ferry_list ops;        /* not ended yet */
-    unsigned undelivered;  /* callbacks on their way, borrowed loop */
+    ferry_list ops;       /* not ended yet */
+    unsigned undelivered; /* callbacks on their way, borrowed loop */
     bool closing;
     ferry_post close_post;
     void (*on_closed)(void *user);
@@ -56,12 +56,12 @@ struct ferry_ctx {
 struct ferry_vm {
     atomic_uint refs;
     ferry_ctx *ctx;
-    atomic_int state;        /* ferry_vm_state */
+    atomic_int state;         /* ferry_vm_state */
     atomic_uint cancel_epoch; /* ferry_vm_cancel_all() counts it up */
     atomic_bool kill;
     _Atomic(const char *) accel;
 
-    pthread_mutex_t lock;      /* drives and times: any thread before and after launch */
+    pthread_mutex_t lock; /* drives and times: any thread before and after launch */
     ferry_machine_spec spec;
     ferry_launch_times times;
     char *console; /* tail, kept when the machine goes; malloced */
@@ -75,11 +75,11 @@ struct ferry_vm {
     ferry_post adopt_post, free_post, reap_post;
     ferry_machine *machine;
     ferry_conn *conn;
-    bool quit;              /* asks the keeper to end it in good order */
-    int quit_code;          /* how that went */
+    bool quit;     /* asks the keeper to end it in good order */
+    int quit_code; /* how that went */
     ferry_error quit_error;
-    ferry_error death;    /* why it is DEAD */
-    ferry_cond changed;   /* state, machine or conn */
+    ferry_error death;  /* why it is DEAD */
+    ferry_cond changed; /* state, machine or conn */
 };
 
 typedef FERRY_CO int (*ferry_op_run)(ferry_op *op, ferry_error *e);
@@ -91,8 +91,8 @@ struct ferry_op {
     const char *name; /* "upload"; error.where */
 
     _Atomic uint32_t state; /* ferry_op_state, and the futex word of waiters */
-    ferry_token token; /* its slot holds the cancel bit */
-    unsigned epoch; /* vm->cancel_epoch at creation */
+    ferry_token token;      /* its slot holds the cancel bit */
+    unsigned epoch;         /* vm->cancel_epoch at creation */
     atomic_bool timeout_set;
     _Atomic uint32_t timeout_ms;
 
@@ -130,7 +130,7 @@ void ferry_ctx_leave(ferry_ctx *ctx);
 void ferry_ctx_kick(ferry_ctx *ctx); /* any thread, signal-safe */
 ferry_ctx *ferry_ctx_ref(ferry_ctx *ctx);
 void ferry_ctx_unref(ferry_ctx *ctx);
-void ferry_ctx_deliver(ferry_op *op);      /* loop: the op has ended */
+void ferry_ctx_deliver(ferry_op *op);       /* loop: the op has ended */
 void ferry_ctx_maybe_close(ferry_ctx *ctx); /* loop: something it waited for is gone */
 
 /* ---- op.c -------------------------------------------------------------------------- */
@@ -157,6 +157,6 @@ FERRY_CO int ferry_vm_failed(ferry_vm *vm, int r, const char *where, ferry_error
 /* Gives the VM up: it does not answer. */
 void ferry_vm_condemn(ferry_vm *vm, const char *why);
 /* Looks after machine and connection from launch to death; spawned in vm->scope. */
-FERRY_CO int ferry_vm_keep(void *vm);
+FERRY_CO int ferry_vm_keep(void *arg); /* the VM */
 
 #endif

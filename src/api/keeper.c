@@ -10,8 +10,8 @@
 #include "base/trace.h"
 
 #include <errno.h>
-#include <stdlib.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 /* When the connection breaks, qemu is about to end, or was ended: so long it has to say how. */

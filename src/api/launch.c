@@ -45,8 +45,7 @@ static int may_launch(ferry_vm *vm, ferry_error *e)
     switch (ferry_vm_get_state(vm)) {
     case FERRY_VM_NEW:
     case FERRY_VM_DOWN:
-    case FERRY_VM_DEAD:
-        return 0;
+    case FERRY_VM_DEAD: return 0;
     default:
         return ferry_fail(e, -FERRY_ESTATE, "launch", "the VM is launched already");
     }
@@ -78,10 +77,11 @@ static FERRY_CO int start_machine(ferry_op *op, ferry_error *e)
         vm->conn = NULL;
     }
     if (r == -FERRY_ETIMEDOUT && e->code != r)
-        ferry_fail(e, r, "launch",
-                   "the appliance was not up after %u s; allow it more time, or see its "
-                   "console with FERRY_TRACE=console",
-                   vm->launch_timeout_ms / 1000);
+        ferry_fail(
+            e, r, "launch",
+            "the appliance was not up after %u s; allow it more time, or see its "
+            "console with FERRY_TRACE=console",
+            vm->launch_timeout_ms / 1000);
     return r;
 }
 

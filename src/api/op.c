@@ -91,9 +91,9 @@ static void wake_waiters(ferry_op *op)
 
 static ferry_op_state end_state(int r)
 {
-    return r == 0                   ? FERRY_OP_OK
+    return r == 0                  ? FERRY_OP_OK
            : r == -FERRY_ECANCELED ? FERRY_OP_CANCELLED
-                                    : FERRY_OP_FAILED;
+                                   : FERRY_OP_FAILED;
 }
 
 static void fill_error(ferry_op *op, int r, const ferry_error *e)
@@ -261,8 +261,7 @@ int ferry_op_error(ferry_op *op, ferry_error *reterr)
     case FERRY_OP_PENDING:
         return ferry_fail(reterr, -FERRY_EAGAIN, op->name, "%s is still pending",
                           op->name);
-    case FERRY_OP_OK:
-        return 0;
+    case FERRY_OP_OK: return 0;
     default:
         if (reterr)
             *reterr = op->error;
@@ -304,7 +303,8 @@ int ferry_op_wait(ferry_op *op, int timeout_ms)
 {
     if (!op->ctx->thread)
         return -FERRY_ESTATE;
-    uint64_t deadline = timeout_ms < 0 ? UINT64_MAX : monotonic_ms() + (uint64_t)timeout_ms;
+    uint64_t deadline =
+        timeout_ms < 0 ? UINT64_MAX : monotonic_ms() + (uint64_t)timeout_ms;
 
     while (atomic_load(&op->state) == FERRY_OP_PENDING) {
         uint64_t now = monotonic_ms();
@@ -312,8 +312,8 @@ int ferry_op_wait(ferry_op *op, int timeout_ms)
             return -FERRY_EAGAIN;
         uint64_t ms = deadline - now < WAIT_SLICE_MS ? deadline - now : WAIT_SLICE_MS;
         struct timespec t = {(time_t)(ms / 1000), (long)(ms % 1000) * 1000000};
-        long r = syscall(SYS_futex, &op->state, FUTEX_WAIT_PRIVATE, FERRY_OP_PENDING, &t,
-                         NULL, 0);
+        long r = syscall(SYS_futex, &op->state, FUTEX_WAIT_PRIVATE, FERRY_OP_PENDING,
+                         &t, NULL, 0);
         if (r < 0 && errno == EINTR)
             return -FERRY_EINTR;
     }

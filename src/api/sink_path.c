@@ -40,8 +40,8 @@ static char *temporary_name(const char *target)
 
     if (getrandom(&random, sizeof random, 0) < 0)
         return NULL;
-    if (asprintf(&name, "%.*s/.%.200s.ferry-%08x", dir, target, slash ? slash + 1 : target,
-                 random) < 0)
+    if (asprintf(&name, "%.*s/.%.200s.ferry-%08x", dir, target,
+                 slash ? slash + 1 : target, random) < 0)
         return NULL;
     return name;
 }
@@ -111,8 +111,8 @@ static int open_temporary(struct place_job *j)
     if (!copy)
         return -ENOMEM;
     int fd = open(dirname(copy), O_TMPFILE | O_WRONLY | O_CLOEXEC, 0666);
-    if (fd < 0 && (errno == EOPNOTSUPP || errno == EISDIR || errno == EINVAL ||
-                   errno == ENOENT))
+    if (fd < 0 &&
+        (errno == EOPNOTSUPP || errno == EISDIR || errno == EINVAL || errno == ENOENT))
         fd = open_named(j->place.target, 0666, &j->place.temporary);
     else if (fd < 0)
         fd = -errno;

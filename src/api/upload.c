@@ -54,7 +54,8 @@ static FERRY_CO int send_all(struct upload *u, uint64_t *ret_sent, ferry_error *
         }
         *ret_sent += p.hole ? p.hole : p.data.len;
         r = p.hole ? ferry_stream_write_hole(u->stream, p.hole)
-                   : ferry_stream_write(u->stream, p.data); /* owns the data, even on error */
+                   : ferry_stream_write(u->stream,
+                                        p.data); /* owns the data, even on error */
         if (r < 0)
             return r;
     }
@@ -80,7 +81,8 @@ static FERRY_CO int transfer(ferry_op *op, struct upload *u, ferry_error *e)
         return r;
     if (ret.value != sent)
         return ferry_fail(e, -FERRY_EIO, "upload", "%s: %llu bytes sent, %llu written",
-                          u->dst, (unsigned long long)sent, (unsigned long long)ret.value);
+                          u->dst, (unsigned long long)sent,
+                          (unsigned long long)ret.value);
     atomic_store(&op->total, sent);
     atomic_store(&op->bytes, sent);
     return 0;
@@ -132,7 +134,9 @@ static int check(ferry_vm *vm, const char *dst, ferry_op **ret_op, ferry_error *
 {
     if (!vm || !dst || !ret_op)
         return ferry_fail(e, -FERRY_EINVAL, "upload", "%s is NULL",
-                          !vm ? "vm" : !dst ? "dst" : "ret_op");
+                          !vm    ? "vm"
+                          : !dst ? "dst"
+                                 : "ret_op");
     if (dst[0] != '/')
         return ferry_fail(e, -FERRY_EINVAL, "upload",
                           "%s: a path in the image starts with '/'", dst);
@@ -155,7 +159,8 @@ static int start(ferry_vm *vm, const ferry_source *source, const char *dst,
     u->source = *source;
     u->dst = strdup(dst);
     if (opts)
-        memcpy(&u->opts, opts, opts->size < sizeof u->opts ? opts->size : sizeof u->opts);
+        memcpy(&u->opts, opts,
+               opts->size < sizeof u->opts ? opts->size : sizeof u->opts);
     if (!u->dst) {
         upload_free(u);
         return ferry_fail(e, -FERRY_ENOMEM, "upload", "out of memory");

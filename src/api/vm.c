@@ -12,8 +12,9 @@
 #define MEMORY_MIB_MIN 256 /* the initramfs is unpacked into it */
 #define MEMORY_MIB_MAX (1024 * 1024)
 #define CPUS_MAX 255
-#define LAUNCH_TIMEOUT_MS 120000 /* a loaded machine without KVM: 10 times what it takes */
-#define DRIVES_MAX 64            /* /dev/sda to sdbl; one virtio-scsi bus takes 256 */
+#define LAUNCH_TIMEOUT_MS                                                              \
+    120000            /* a loaded machine without KVM: 10 times what it takes */
+#define DRIVES_MAX 64 /* /dev/sda to sdbl; one virtio-scsi bus takes 256 */
 
 /* ---- life -------------------------------------------------------------------------- */
 
@@ -119,7 +120,8 @@ void ferry_vm_free(ferry_vm *vm)
 
 static int check_opts(const ferry_vm_opts *o, ferry_error *e)
 {
-    if (o->memory_mib && (o->memory_mib < MEMORY_MIB_MIN || o->memory_mib > MEMORY_MIB_MAX))
+    if (o->memory_mib &&
+        (o->memory_mib < MEMORY_MIB_MIN || o->memory_mib > MEMORY_MIB_MAX))
         return ferry_fail(e, -FERRY_EINVAL, "vm_new",
                           "memory_mib is %u; it must be 0 (default) or %d to %d",
                           o->memory_mib, MEMORY_MIB_MIN, MEMORY_MIB_MAX);
@@ -127,8 +129,8 @@ static int check_opts(const ferry_vm_opts *o, ferry_error *e)
         return ferry_fail(e, -FERRY_EINVAL, "vm_new", "cpus is %u; at most %d", o->cpus,
                           CPUS_MAX);
     if ((unsigned)o->accel > FERRY_ACCEL_TCG)
-        return ferry_fail(e, -FERRY_EINVAL, "vm_new", "accel is %d; see enum ferry_accel",
-                          (int)o->accel);
+        return ferry_fail(e, -FERRY_EINVAL, "vm_new",
+                          "accel is %d; see enum ferry_accel", (int)o->accel);
     return 0;
 }
 
@@ -291,8 +293,7 @@ void ferry_vm_kill(ferry_vm *vm)
 int ferry_vm_check_up(ferry_vm *vm, const char *where, ferry_error *e)
 {
     switch (ferry_vm_get_state(vm)) {
-    case FERRY_VM_UP:
-        return 0;
+    case FERRY_VM_UP: return 0;
     case FERRY_VM_DEAD:
         if (e)
             *e = vm->death;
@@ -301,7 +302,6 @@ int ferry_vm_check_up(ferry_vm *vm, const char *where, ferry_error *e)
     case FERRY_VM_LAUNCHING:
         return ferry_fail(e, -FERRY_ESTATE, where,
                           "the VM is not launched yet: call ferry_launch() first");
-    default:
-        return ferry_fail(e, -FERRY_ESTATE, where, "the VM is shut down");
+    default: return ferry_fail(e, -FERRY_ESTATE, where, "the VM is shut down");
     }
 }

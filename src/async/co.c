@@ -59,9 +59,9 @@ struct ferry_co {
     bool entered; /* the stack has its first frame; env leads into it */
     uint8_t *map; /* guard page first */
     size_t map_size;
-    ucontext_t entry;   /* not in a frame of enter(): that is left by a jump, and ASan
+    ucontext_t entry; /* not in a frame of enter(): that is left by a jump, and ASan
                          * would keep the frame's red zones on the resumer's stack */
-    sigjmp_buf env;     /* where it yielded, or waits in trampoline() for its next use */
+    sigjmp_buf env;   /* where it yielded, or waits in trampoline() for its next use */
     sigjmp_buf resumer; /* where it was resumed from */
 
     unsigned valgrind_id;

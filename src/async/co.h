@@ -50,7 +50,7 @@ size_t ferry_co_pool_high_water(const ferry_co_pool *pool);
 /* -ENOMEM. fn runs on the first resume. */
 int ferry_co_new(ferry_co_pool *pool, ferry_co_fn fn, void *arg, ferry_co **ret);
 void ferry_co_resume(ferry_co *co); /* co is not running and not done */
-void ferry_co_yield(ferry_co *self);
+void ferry_co_yield(ferry_co *co);
 bool ferry_co_finished(const ferry_co *co);
 void ferry_co_delete(ferry_co *co); /* done, or never resumed */
 

@@ -200,8 +200,8 @@ int ferry_fs_truncate(ferry_file *f, uint64_t size)
     int r = request_begin(f, NULL, &q);
     if (r < 0)
         return r;
-    return (int)request_await(
-        q, uv_fs_ftruncate(q->loop->uv, &q->uv.fs, f->fd, (int64_t)size, on_fs));
+    return (int)request_await(q, uv_fs_ftruncate(q->loop->uv, &q->uv.fs, f->fd,
+                                                 (int64_t)size, on_fs));
 }
 
 int ferry_fs_sync(ferry_file *f)
@@ -233,7 +233,8 @@ int ferry_fs_unlink(const char *path)
 
 /* ---- any other work ---------------------------------------------------------------- */
 
-void ferry_job_init(ferry_job *job, void (*run)(ferry_job *), void (*release)(ferry_job *))
+void ferry_job_init(ferry_job *job, void (*run)(ferry_job *),
+                    void (*release)(ferry_job *))
 {
     *job = (ferry_job){.refs = 1, .run = run, .free = release};
 }
@@ -263,8 +264,8 @@ int ferry_work(ferry_job *job)
         return r;
     q->job = job;
     job->refs++;
-    return (int)request_await(
-        q, uv_queue_work(q->loop->uv, &q->uv.work, run_job, on_job));
+    return (int)request_await(q,
+                              uv_queue_work(q->loop->uv, &q->uv.work, run_job, on_job));
 }
 
 struct stat_job {

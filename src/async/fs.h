@@ -62,7 +62,8 @@ typedef struct ferry_job {
     void (*free)(struct ferry_job *job);
 } ferry_job;
 
-void ferry_job_init(ferry_job *job, void (*run)(ferry_job *), void (*free)(ferry_job *));
+void ferry_job_init(ferry_job *job, void (*run)(ferry_job *),
+                    void (*release)(ferry_job *));
 void ferry_job_unref(ferry_job *job);
 
 /* 0 when run() has run, or the cancel code (it may run yet, then the pool's reference keeps

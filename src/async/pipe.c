@@ -44,7 +44,7 @@ typedef struct ferry_pipe {
     ferry_task *reader;
     ferry_buf *into; /* while reading: a reference */
     ssize_t added;   /* since uv_read_start */
-    int ended;       /* 0, UV_EOF or an error: told once what was read before is taken */
+    int ended; /* 0, UV_EOF or an error: told once what was read before is taken */
 
     /* the writer */
     int dup_fd;

@@ -34,13 +34,13 @@ enum ferry_scope_flags {
 typedef struct ferry_scope {
     ferry_loop *loop;
     struct ferry_scope *parent; /* NULL for a root */
-    ferry_task *owner;          /* the task that opened it and joins it; NULL: none yet */
-    ferry_list tasks;           /* ferry_task.link, spawned here and not finished */
-    ferry_list scopes;          /* ferry_scope.link, open inside */
-    ferry_list link;            /* in parent->scopes */
+    ferry_task *owner; /* the task that opened it and joins it; NULL: none yet */
+    ferry_list tasks;  /* ferry_task.link, spawned here and not finished */
+    ferry_list scopes; /* ferry_scope.link, open inside */
+    ferry_list link;   /* in parent->scopes */
     unsigned flags;
-    int cancel; /* 0, or the code its tasks are told */
-    int error;  /* 0, or the first child's */
+    int cancel;         /* 0, or the code its tasks are told */
+    int error;          /* 0, or the first child's */
     ferry_task *joiner; /* parked in ferry_scope_join() */
     ferry_timer deadline;
     void (*empty)(struct ferry_scope *s); /* a root's: its last task has ended. NULL: none.

@@ -45,8 +45,8 @@ typedef struct ferry_chan {
     ferry_cond changed;
 } ferry_chan;
 
-int ferry_chan_init(ferry_chan *ch, size_t cap); /* -ENOMEM */
-void ferry_chan_done(ferry_chan *ch);            /* must be empty */
+int ferry_chan_init(ferry_chan *ch, size_t cap);       /* -ENOMEM */
+void ferry_chan_done(ferry_chan *ch);                  /* must be empty */
 FERRY_CO int ferry_chan_send(ferry_chan *ch, void *v); /* 0, -EPIPE closed, cancel code */
 FERRY_CO int ferry_chan_recv(ferry_chan *ch, void **ret_v); /* same; -EPIPE: and empty */
 bool ferry_chan_try_recv(ferry_chan *ch, void **ret_v);

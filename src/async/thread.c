@@ -61,7 +61,8 @@ int ferry_thread_start(ferry_thread **ret_thread, ferry_loop **ret_loop)
     ferry_loop *loop = NULL;
     r = ferry_loop_new(&t->uv, &loop);
     if (r == 0) {
-        ferry_loop_hold(loop); /* until ferry_loop_close: an idle context waits for posts */
+        ferry_loop_hold(
+            loop); /* until ferry_loop_close: an idle context waits for posts */
         r = start_blocked(t);
         if (r < 0) {
             ferry_loop_release(loop);

@@ -15,11 +15,11 @@
 #define FERRY_AUTO(name) __attribute__((cleanup(ferry_auto_##name)))
 
 /* Yields *p and leaves NULL: the mark of every change of owner. */
-#define ferry_take(p)                                                                    \
-    ({                                                                                   \
-        __typeof__(*(p)) taken_ = *(p);                                                  \
-        *(p) = NULL;                                                                     \
-        taken_;                                                                          \
+#define ferry_take(p)                                                                  \
+    ({                                                                                 \
+        __typeof__(*(p)) taken_ = *(p);                                                \
+        *(p) = NULL;                                                                   \
+        taken_;                                                                        \
     })
 
 /* Yields *fd and leaves -1. */

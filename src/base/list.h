@@ -15,8 +15,8 @@ typedef struct ferry_list {
     struct ferry_list *next, *prev;
 } ferry_list;
 
-#define ferry_container(ptr, type, member)                                               \
-    ((type *)((char *)(ptr) - offsetof(type, member)))
+#define ferry_container(ptr, type, member)                                             \
+    ((type *)((char *)(ptr)-offsetof(type, member)))
 
 static inline void ferry_list_init(ferry_list *l)
 {
@@ -71,10 +71,10 @@ static inline void ferry_list_move(ferry_list *to, ferry_list *from)
 }
 
 /* Declares `it` as a type *; the current item may be removed inside the loop. */
-#define ferry_list_each(type, it, head, member)                                          \
-    for (type *it = ferry_container((head)->next, type, member),                         \
-              *it##_next = ferry_container(it->member.next, type, member);               \
-         &it->member != (head);                                                          \
+#define ferry_list_each(type, it, head, member)                                        \
+    for (type *it = ferry_container((head)->next, type, member),                       \
+              *it##_next = ferry_container(it->member.next, type, member);             \
+         &it->member != (head);                                                        \
          it = it##_next, it##_next = ferry_container(it->member.next, type, member))
 
 #endif

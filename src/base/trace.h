@@ -23,13 +23,13 @@ enum ferry_trace_area {
 
 extern unsigned ferry_trace_mask; /* set once by ferry_trace_init() */
 
-void ferry_trace_init(const char *areas); /* NULL: $FERRY_TRACE */
+void ferry_trace_init(const char *list); /* "async,proto"; NULL: $FERRY_TRACE */
 void ferry_trace_write(const char *area, const char *fmt, ...) FERRY_PRINTF(2, 3);
 
-#define FERRY_TRACE(area, ...)                                                           \
-    do {                                                                                 \
-        if (__builtin_expect(ferry_trace_mask & FERRY_TRACE_##area, 0))                  \
-            ferry_trace_write(#area, __VA_ARGS__);                                       \
+#define FERRY_TRACE(area, ...)                                                         \
+    do {                                                                               \
+        if (__builtin_expect(ferry_trace_mask & FERRY_TRACE_##area, 0))                \
+            ferry_trace_write(#area, __VA_ARGS__);                                     \
     } while (0)
 
 #endif

@@ -17,7 +17,9 @@ int run_in_task(int (*fn)(void *arg), void *arg);
 
 /* A cmocka test of a body without an argument that returns 0. */
 #define TEST_IN_TASK(body)                                                             \
-    {#body, run_body_in_task, NULL, NULL, (void *)(uintptr_t)body}
+    {                                                                                  \
+#body, run_body_in_task, NULL, NULL, (void *)(uintptr_t)body                   \
+    }
 void run_body_in_task(void **state);
 
 /* Inside a task: notes a failure, which run_in_task() turns into the test's. Returns

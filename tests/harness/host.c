@@ -24,7 +24,8 @@ static char directory[PATH_MAX - NAME_MAX];
 void scratch_make(void)
 {
     const char *build = getenv("FERRY_BUILD_DIR");
-    snprintf(directory, sizeof directory, "%s/ferry-e2e-XXXXXX", build ? build : "/var/tmp");
+    snprintf(directory, sizeof directory, "%s/ferry-e2e-XXXXXX",
+             build ? build : "/var/tmp");
     if (!mkdtemp(directory))
         fail_msg("%s: %s", directory, strerror(errno));
 }
@@ -135,7 +136,8 @@ static size_t first_difference(const uint8_t *a, const uint8_t *b, size_t len)
 void assert_file_is(const char *path, const void *data, size_t len)
 {
     if (file_size(path) != len)
-        fail_msg("%s: %llu bytes, not %zu", path, (unsigned long long)file_size(path), len);
+        fail_msg("%s: %llu bytes, not %zu", path, (unsigned long long)file_size(path),
+                 len);
     if (len == 0)
         return;
     int fd = open_file(path, O_RDONLY);
@@ -170,7 +172,8 @@ void assert_same_holes(const char *a, const char *b)
     off_t end = (off_t)file_size(a);
     assert_int_equal(end, file_size(b));
     for (off_t at = 0; at < end;) {
-        off_t data_a = edge(fa, at, SEEK_DATA, end), data_b = edge(fb, at, SEEK_DATA, end);
+        off_t data_a = edge(fa, at, SEEK_DATA, end),
+              data_b = edge(fb, at, SEEK_DATA, end);
         off_t hole_a = edge(fa, data_a, SEEK_HOLE, end);
         off_t hole_b = edge(fb, data_b, SEEK_HOLE, end);
         if (llabs(data_a - data_b) > 4096 || llabs(hole_a - hole_b) > 4096)
@@ -273,7 +276,8 @@ int count_fds(void)
     assert_non_null(d);
     for (struct dirent *e; (e = readdir(d));) {
         char link[64] = "";
-        if (e->d_name[0] == '.' || readlinkat(dirfd(d), e->d_name, link, sizeof link - 1) < 0)
+        if (e->d_name[0] == '.' ||
+            readlinkat(dirfd(d), e->d_name, link, sizeof link - 1) < 0)
             continue;
         bool socket = strncmp(link, "socket:", 7) == 0;
         if (socket && is_known(sockets, nsockets, link))

@@ -4,11 +4,11 @@
 #ifndef FERRY_TESTS_HOST_H
 #define FERRY_TESTS_HOST_H
 
+#include <setjmp.h>
 #include <stdarg.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
-#include <setjmp.h>
 #include <sys/types.h>
 
 #include <cmocka.h>

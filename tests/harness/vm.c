@@ -28,13 +28,14 @@ void assert_ok_at(int r, const char *call, const char *file, int line)
     _fail(file, line);
 }
 
-void assert_fails_at(int r, int code, const char *part, const char *call, const char *file,
-                     int line)
+void assert_fails_at(int r, int code, const char *part, const char *call,
+                     const char *file, int line)
 {
     if (r == -code && err.code == r && err.where[0] && strstr(err.msg, part))
         return;
-    print_error("%s:%d: %s\n    is %d, not %d; err says %d, \"%s\": \"%s\", wanted \"%s\"\n",
-                file, line, call, r, -code, err.code, err.where, err.msg, part);
+    print_error(
+        "%s:%d: %s\n    is %d, not %d; err says %d, \"%s\": \"%s\", wanted \"%s\"\n",
+        file, line, call, r, -code, err.code, err.where, err.msg, part);
     _fail(file, line);
 }
 
@@ -63,7 +64,8 @@ const char *vm_image(const char *name, uint64_t bytes)
     const char *extension = strrchr(name, '.') + 1;
     if (strcmp(extension, "img") == 0)
         extension = "raw";
-    host("qemu-img create -q -f %s '%s' %llu", extension, path, (unsigned long long)bytes);
+    host("qemu-img create -q -f %s '%s' %llu", extension, path,
+         (unsigned long long)bytes);
     assert_ok(ferry_add_drive(vm, path, NULL, &err));
     return path;
 }
@@ -194,7 +196,8 @@ void assert_guest_ls(const char *dir, const char *names)
     size_t n = 0;
     assert_ok(ferry_ls(vm, dir, &list, &err));
     for (char **name = list; *name && n < sizeof joined; name++)
-        n += (size_t)snprintf(joined + n, sizeof joined - n, "%s%s", n ? " " : "", *name);
+        n += (size_t)snprintf(joined + n, sizeof joined - n, "%s%s", n ? " " : "",
+                              *name);
     ferry_strings_free(list);
     if (strcmp(joined, names) != 0)
         fail_msg("%s holds \"%s\", not \"%s\"", dir, joined, names);

@@ -19,16 +19,16 @@ extern ferry_error err; /* of the call that is being asserted */
 /* ---- asserts -------------------------------------------------------------------------- */
 
 /* The call must succeed; else fails with err. */
-#define assert_ok(call)                                                                  \
+#define assert_ok(call)                                                                \
     (memset(&err, 0, sizeof err), assert_ok_at((call), #call, __FILE__, __LINE__))
 /* The call must fail with this code (FERRY_ENOENT), say so in err, and name `part`. */
-#define assert_fails(call, code, part)                                                   \
-    (memset(&err, 0, sizeof err),                                                        \
+#define assert_fails(call, code, part)                                                 \
+    (memset(&err, 0, sizeof err),                                                      \
      assert_fails_at((call), (code), (part), #call, __FILE__, __LINE__))
 
 void assert_ok_at(int r, const char *call, const char *file, int line);
-void assert_fails_at(int r, int code, const char *part, const char *call, const char *file,
-                     int line);
+void assert_fails_at(int r, int code, const char *part, const char *call,
+                     const char *file, int line);
 
 /* ---- life ------------------------------------------------------------------------------ */
 

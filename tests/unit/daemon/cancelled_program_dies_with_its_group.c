@@ -56,10 +56,11 @@ static void group_dies(struct guest *g)
                *two = guest_path(g, "/two");
     check_equal(mkfifo(fifo, 0600), 0);
     FILE *f = fopen(fifo, "r+e");
-    snprintf(script, sizeof script,
-             "sleep 1000 & echo $! > %s; (trap '' TERM HUP INT; sleep 1000 & echo $! > %s; "
-             "echo go > %s; wait) & wait",
-             one, two, fifo);
+    snprintf(
+        script, sizeof script,
+        "sleep 1000 & echo $! > %s; (trap '' TERM HUP INT; sleep 1000 & echo $! > %s; "
+        "echo go > %s; wait) & wait",
+        one, two, fifo);
 
     struct job j = {.g = g, .script = script};
     ferry_scope s;
@@ -85,8 +86,8 @@ static void errors_have_the_last_line(struct guest *g)
         const char *script, *msg;
         int code;
     } cases[] = {
-        {"echo first >&2; echo 'sh: the reason ' >&2; echo >&2; exit 3", "sh: the reason",
-         -FERRY_EIO},
+        {"echo first >&2; echo 'sh: the reason ' >&2; echo >&2; exit 3",
+         "sh: the reason", -FERRY_EIO},
         {"exit 1", "sh: failed without saying why", -FERRY_EIO},
         {"kill -9 $$", "sh: killed by signal 9 (Killed)", -FERRY_EIO},
     };
@@ -107,8 +108,9 @@ static void errors_have_the_last_line(struct guest *g)
 static void output_is_kept_within_bounds(struct guest *g)
 {
     struct ferryd_call c = call_of(g);
-    const char *const argv[] = {
-        "sh", "-c", "cat; seq 1000000; seq 1000000 >&2; echo 'the end' >&2; exit 4", NULL};
+    const char *const argv[] =
+        {"sh", "-c", "cat; seq 1000000; seq 1000000 >&2; echo 'the end' >&2; exit 4",
+         NULL};
     FERRY_AUTO(mem) char *out = NULL;
     FERRY_AUTO(mem) char *err = NULL;
     ferry_error e = {0};

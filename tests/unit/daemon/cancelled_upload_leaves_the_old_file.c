@@ -34,8 +34,7 @@ static void cancel_after(struct guest *g, size_t bytes)
     fx_upload_args a = {.path = (char *)"/f"};
     FERRY_AUTO(mem) char *data = test_bytes(262144, 1);
     ferry_error e = {0};
-    ferry_stream *st =
-        guest_open(g, FX_PROC_UPLOAD, (xdrproc_t)xdr_fx_upload_args, &a);
+    ferry_stream *st = guest_open(g, FX_PROC_UPLOAD, (xdrproc_t)xdr_fx_upload_args, &a);
     int r = 0;
     for (size_t at = 0; r == 0 && at < bytes;) {
         size_t n = bytes - at < 262144 ? bytes - at : 262144;
@@ -99,8 +98,7 @@ static void end_of_connection(struct guest *g)
     fx_upload_args a = {.path = (char *)"/f"};
     FERRY_AUTO(mem) char *data = test_bytes(262144, 1);
     plant_old_file(g);
-    ferry_stream *st =
-        guest_open(g, FX_PROC_UPLOAD, (xdrproc_t)xdr_fx_upload_args, &a);
+    ferry_stream *st = guest_open(g, FX_PROC_UPLOAD, (xdrproc_t)xdr_fx_upload_args, &a);
     for (int i = 0; i < 20; i++)
         check_equal(guest_send(st, data, 262144), 0);
     ferry_stream_close(st);

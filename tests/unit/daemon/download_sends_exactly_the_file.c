@@ -54,7 +54,8 @@ static void holes_are_not_read(struct guest *g)
     size_t n;
     uint64_t holes;
     {
-        FERRY_AUTO(fd) int fd = open(guest_path(g, "/f"), O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+        FERRY_AUTO(fd) int fd =
+            open(guest_path(g, "/f"), O_RDWR | O_CREAT | O_CLOEXEC, 0600);
         static const size_t at[] = {3 * MIB, 20 * MIB + 8192, 50 * MIB};
         check_equal(ftruncate(fd, 64 * MIB), 0);
         for (size_t i = 0; i < 3; i++) {

@@ -11,7 +11,8 @@
 #include <string.h>
 #include <sys/stat.h>
 
-static int two(struct guest *g, uint32_t proc, const char *a, const char *b, ferry_error *e)
+static int two(struct guest *g, uint32_t proc, const char *a, const char *b,
+               ferry_error *e)
 {
     fx_mv_args args = {(char *)(uintptr_t)a, (char *)(uintptr_t)b};
     return guest_call(g, proc, (xdrproc_t)xdr_fx_mv_args, &args, NULL, NULL, 0, e);
@@ -100,8 +101,8 @@ static void moves(struct guest *g)
 static int truncate_to(struct guest *g, const char *path, int64_t size)
 {
     fx_truncate_size_args a = {(char *)(uintptr_t)path, size};
-    return guest_call(g, FX_PROC_TRUNCATE_SIZE, (xdrproc_t)xdr_fx_truncate_size_args, &a,
-                      NULL, NULL, 0, NULL);
+    return guest_call(g, FX_PROC_TRUNCATE_SIZE, (xdrproc_t)xdr_fx_truncate_size_args,
+                      &a, NULL, NULL, 0, NULL);
 }
 
 static void sizes_and_times(struct guest *g)
@@ -187,7 +188,8 @@ static void stat_tells_all(struct guest *g)
 static void checksums(struct guest *g)
 {
     static const char *const types[][2] = {
-        {"crc", "cksum < %s | cut -d' ' -f1"}, {"md5", "md5sum < %s | cut -d' ' -f1"},
+        {"crc", "cksum < %s | cut -d' ' -f1"},
+        {"md5", "md5sum < %s | cut -d' ' -f1"},
         {"sha1", "sha1sum < %s | cut -d' ' -f1"},
         {"sha224", "sha224sum < %s | cut -d' ' -f1"},
         {"sha256", "sha256sum < %s | cut -d' ' -f1"},
@@ -208,8 +210,9 @@ static void checksums(struct guest *g)
         check(f && fscanf(f, "%199s", expect) == 1);
         if (f)
             pclose(f);
-        if (!check_equal(guest_call(g, FX_PROC_CHECKSUM, (xdrproc_t)xdr_fx_checksum_args, &a,
-                                    (xdrproc_t)xdr_fx_checksum_ret, &ret, sizeof ret, NULL),
+        if (!check_equal(guest_call(g, FX_PROC_CHECKSUM, (xdrproc_t)xdr_fx_checksum_args,
+                                    &a, (xdrproc_t)xdr_fx_checksum_ret, &ret,
+                                    sizeof ret, NULL),
                          0))
             continue;
         if (!check(strcmp(ret.value, expect) == 0))
@@ -217,8 +220,8 @@ static void checksums(struct guest *g)
         xdr_free((xdrproc_t)xdr_fx_checksum_ret, &ret);
     }
     fx_checksum_args bad = {(char *)"sha3", (char *)"/c"};
-    check_equal(guest_call(g, FX_PROC_CHECKSUM, (xdrproc_t)xdr_fx_checksum_args, &bad, NULL,
-                           NULL, 0, NULL),
+    check_equal(guest_call(g, FX_PROC_CHECKSUM, (xdrproc_t)xdr_fx_checksum_args, &bad,
+                           NULL, NULL, 0, NULL),
                 -FERRY_EINVAL);
 }
 
@@ -250,10 +253,10 @@ GUEST_TEST(checksums)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_directories),      cmocka_unit_test(test_removals),
-        cmocka_unit_test(test_moves),            cmocka_unit_test(test_sizes_and_times),
-        cmocka_unit_test(test_links),            cmocka_unit_test(test_stat_tells_all),
-        cmocka_unit_test(test_checksums),        cmocka_unit_test(test_nothing_is_mounted),
+        cmocka_unit_test(test_directories), cmocka_unit_test(test_removals),
+        cmocka_unit_test(test_moves),       cmocka_unit_test(test_sizes_and_times),
+        cmocka_unit_test(test_links),       cmocka_unit_test(test_stat_tells_all),
+        cmocka_unit_test(test_checksums),   cmocka_unit_test(test_nothing_is_mounted),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

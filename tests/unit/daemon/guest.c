@@ -42,7 +42,8 @@ bool check_at(bool ok, const char *text, const char *file, int line)
     return ok;
 }
 
-bool check_equal_at(long long a, long long b, const char *text, const char *file, int line)
+bool check_equal_at(long long a, long long b, const char *text, const char *file,
+                    int line)
 {
     if (a != b) {
         failures++;
@@ -100,14 +101,16 @@ static void connect_both(struct fixture *f)
     int fds[2];
     ferry_link *client = NULL;
     const ferry_conn_opts opts = {0};
-    assert_int_equal(
-        socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, fds), 0);
-    assert_int_equal(ferry_pipe_open(f->g.loop, fds[0], FERRY_PIPE_READ | FERRY_PIPE_WRITE,
-                                     0, &f->server_link),
+    assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0,
+                                fds),
                      0);
-    assert_int_equal(
-        ferry_pipe_open(f->g.loop, fds[1], FERRY_PIPE_READ | FERRY_PIPE_WRITE, 0, &client),
-        0);
+    assert_int_equal(ferry_pipe_open(f->g.loop, fds[0],
+                                     FERRY_PIPE_READ | FERRY_PIPE_WRITE, 0,
+                                     &f->server_link),
+                     0);
+    assert_int_equal(ferry_pipe_open(f->g.loop, fds[1],
+                                     FERRY_PIPE_READ | FERRY_PIPE_WRITE, 0, &client),
+                     0);
     assert_int_equal(ferry_conn_new(f->g.loop, client, &opts, &f->g.conn), 0);
 }
 
@@ -261,8 +264,7 @@ int guest_upload(struct guest *g, const char *path, const void *data, size_t len
     fx_upload_args a = args ? *args : (fx_upload_args){0};
     fx_upload_ret ret = {0};
     a.path = (char *)(uintptr_t)path;
-    ferry_stream *st =
-        guest_open(g, FX_PROC_UPLOAD, (xdrproc_t)xdr_fx_upload_args, &a);
+    ferry_stream *st = guest_open(g, FX_PROC_UPLOAD, (xdrproc_t)xdr_fx_upload_args, &a);
 
     int r = 0;
     for (size_t at = 0; r == 0 && at < len;) {
@@ -328,8 +330,7 @@ int guest_list(struct guest *g, uint32_t proc, const char *path, xdrproc_t xdr_i
     FERRY_AUTO(mem) char *data = calloc(1, 1);
     size_t len = 0;
     ferry_piece piece;
-    ferry_stream *st =
-        guest_open(g, proc, path ? (xdrproc_t)xdr_fx_ls_args : NULL, &a);
+    ferry_stream *st = guest_open(g, proc, path ? (xdrproc_t)xdr_fx_ls_args : NULL, &a);
     while (ferry_stream_read(st, &piece) > 0) {
         append(&data, &len, &piece);
         ferry_slice_done(&piece.data);

@@ -14,10 +14,11 @@
 
 /* Both return whether it holds. */
 #define check(cond) check_at((cond), #cond, __FILE__, __LINE__)
-#define check_equal(a, b)                                                                \
+#define check_equal(a, b)                                                              \
     check_equal_at((long long)(a), (long long)(b), #a " == " #b, __FILE__, __LINE__)
 bool check_at(bool ok, const char *text, const char *file, int line);
-bool check_equal_at(long long a, long long b, const char *text, const char *file, int line);
+bool check_equal_at(long long a, long long b, const char *text, const char *file,
+                    int line);
 
 struct guest {
     ferry_loop *loop;
@@ -40,22 +41,24 @@ bool in_guest_on(const char *type, unsigned mib, FERRY_CO void (*body)(struct gu
 
 /* One call without data: returns the code, and on success the decoded result (xdr_free is the
  * caller's). */
-FERRY_CO int guest_call(struct guest *g, uint32_t proc, xdrproc_t xdr_args, const void *args,
-                        xdrproc_t xdr_ret, void *ret, size_t ret_size, ferry_error *e);
+FERRY_CO int guest_call(struct guest *g, uint32_t proc, xdrproc_t xdr_args,
+                        const void *args, xdrproc_t xdr_ret, void *ret, size_t ret_size,
+                        ferry_error *e);
 /* CALL only: the caller reads, writes, resets, and ends with guest_reply. */
 FERRY_CO ferry_stream *guest_open(struct guest *g, uint32_t proc, xdrproc_t xdr_args,
                                   const void *args);
 /* Waits for the REPLY, decodes it and closes the stream. */
-FERRY_CO int guest_reply(ferry_stream *st, xdrproc_t xdr_ret, void *ret, size_t ret_size,
-                         ferry_error *e);
+FERRY_CO int guest_reply(ferry_stream *st, xdrproc_t xdr_ret, void *ret,
+                         size_t ret_size, ferry_error *e);
 
 /* The calls with one path and no result. */
 FERRY_CO int guest_path_call(struct guest *g, uint32_t proc, const char *path,
                              ferry_error *e);
 
 /* Upload of data made of pieces of `piece` bytes (0: one). args NULL: defaults. */
-FERRY_CO int guest_upload(struct guest *g, const char *path, const void *data, size_t len,
-                          size_t piece, const fx_upload_args *args, ferry_error *e);
+FERRY_CO int guest_upload(struct guest *g, const char *path, const void *data,
+                          size_t len, size_t piece, const fx_upload_args *args,
+                          ferry_error *e);
 /* Writes one piece of an upload that is under way. */
 FERRY_CO int guest_send(ferry_stream *st, const void *data, size_t len);
 
@@ -65,9 +68,9 @@ FERRY_CO int guest_download(struct guest *g, const char *path, uint64_t offset,
                             uint64_t *ret_holes, ferry_error *e);
 
 /* The items of a list call, decoded; free with ferry_codec_items_free. */
-FERRY_CO int guest_list(struct guest *g, uint32_t proc, const char *path, xdrproc_t xdr_item,
-                        size_t item_size, void **ret_items, size_t *ret_count,
-                        ferry_error *e);
+FERRY_CO int guest_list(struct guest *g, uint32_t proc, const char *path,
+                        xdrproc_t xdr_item, size_t item_size, void **ret_items,
+                        size_t *ret_count, ferry_error *e);
 
 /* ---- around it (plain, blocking) ---------------------------------------------------- */
 

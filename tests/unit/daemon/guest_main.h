@@ -8,11 +8,11 @@
 
 #include <cmocka.h>
 
-#define GUEST_TEST(body)                                                                 \
-    static void test_##body(void **state)                                                \
-    {                                                                                    \
-        (void)state;                                                                     \
-        in_guest(body);                                                                  \
+#define GUEST_TEST(body)                                                               \
+    static void test_##body(void **state)                                              \
+    {                                                                                  \
+        (void)state;                                                                   \
+        in_guest(body);                                                                \
     }
 
 #endif

@@ -69,8 +69,8 @@ static void what_cannot_be_is_told(struct guest *g)
     void *items;
     size_t n;
     check(write_file(guest_path(g, "/f"), "x", 1, 0644));
-    check_equal(guest_list(g, FX_PROC_LS, "/f", (xdrproc_t)xdr_fx_ls_item, sizeof(char *),
-                           &items, &n, NULL),
+    check_equal(guest_list(g, FX_PROC_LS, "/f", (xdrproc_t)xdr_fx_ls_item,
+                           sizeof(char *), &items, &n, NULL),
                 -FERRY_ENOTDIR);
     check_equal(guest_list(g, FX_PROC_READDIR, "/no", (xdrproc_t)xdr_fx_dirent,
                            sizeof(fx_dirent), &items, &n, NULL),

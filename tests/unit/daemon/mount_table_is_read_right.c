@@ -42,8 +42,10 @@ static void test_parse(void **state)
 
 static void test_garbage(void **state)
 {
-    static const char *const bad[] = {"x\n", "1 2 3 4\n", "1 2 8-1 / /sysroot rw - a b c\n",
-                                      "1 2 8:1 / /sysroot rw\n", "1 2 8:1 / /sysroot rw -\n"};
+    static const char *const bad[] = {"x\n", "1 2 3 4\n",
+                                      "1 2 8-1 / /sysroot rw - a b c\n",
+                                      "1 2 8:1 / /sysroot rw\n",
+                                      "1 2 8:1 / /sysroot rw -\n"};
     (void)state;
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
         struct ferryd_mounts m = {0};

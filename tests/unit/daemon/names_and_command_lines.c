@@ -19,8 +19,9 @@ static void test_device_order(void **state)
 {
     const char *names[] = {"/dev/sdaa1", "/dev/sdb", "/dev/sda10", "/dev/sda2",
                            "/dev/sdaa",  "/dev/sda", "/dev/sdz"};
-    static const char *const sorted[] = {"/dev/sda",  "/dev/sda2",  "/dev/sda10", "/dev/sdb",
-                                         "/dev/sdz", "/dev/sdaa", "/dev/sdaa1"};
+    static const char *const sorted[] = {"/dev/sda",  "/dev/sda2", "/dev/sda10",
+                                         "/dev/sdb",  "/dev/sdz",  "/dev/sdaa",
+                                         "/dev/sdaa1"};
     (void)state;
     qsort(names, 7, sizeof *names, ferryd_device_order);
     for (int i = 0; i < 7; i++)
@@ -88,8 +89,8 @@ static void mkfs(const char *type, const char *label, uint32_t block, const char
     int r = ferryd_mkfs_argv(type, "/dev/sda1", label, block, &m, &e);
     if (r == 0)
         for (int i = 0; m.argv[i]; i++)
-            snprintf(line + strlen(line), sizeof line - strlen(line), "%s%s", i ? " " : "",
-                     m.argv[i]);
+            snprintf(line + strlen(line), sizeof line - strlen(line), "%s%s",
+                     i ? " " : "", m.argv[i]);
     else
         snprintf(line, sizeof line, "%s", e.msg);
     assert_string_equal(line, expect);
@@ -105,9 +106,12 @@ static void test_mkfs(void **state)
     mkfs("ntfs", "w", 65536, "mkntfs -Q -F -q -L w -c 65536 /dev/sda1");
     mkfs("btrfs", "", 4096, "mkfs.btrfs -f -q -s 4096 /dev/sda1");
     mkfs("zfs", "", 0, "zfs: not one of ext2, ext3, ext4, xfs, btrfs, vfat, ntfs");
-    mkfs("xfs", "thirteen byte", 0, "thirteen byte: a label of xfs has at most 12 bytes");
-    mkfs("ext4", "", 3000, "ext4: block size 3000: a power of 2 from 1024 to 4096 is possible");
-    mkfs("vfat", "", 256, "vfat: block size 256: a power of 2 from 512 to 65536 is possible");
+    mkfs("xfs", "thirteen byte", 0,
+         "thirteen byte: a label of xfs has at most 12 bytes");
+    mkfs("ext4", "", 3000,
+         "ext4: block size 3000: a power of 2 from 1024 to 4096 is possible");
+    mkfs("vfat", "", 256,
+         "vfat: block size 256: a power of 2 from 512 to 65536 is possible");
     assert_int_equal(ferryd_mkfs_reason("device is too small (1M)"), -FERRY_ENOSPC);
     assert_int_equal(ferryd_mkfs_reason("invalid block size"), -FERRY_EINVAL);
     assert_int_equal(ferryd_mkfs_reason("Input/output error"), -FERRY_EIO);
@@ -128,10 +132,8 @@ static void test_mount_options(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_device_order),
-        cmocka_unit_test(test_volume_path),
-        cmocka_unit_test(test_split_path),
-        cmocka_unit_test(test_mkfs),
+        cmocka_unit_test(test_device_order),  cmocka_unit_test(test_volume_path),
+        cmocka_unit_test(test_split_path),    cmocka_unit_test(test_mkfs),
         cmocka_unit_test(test_mount_options),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -14,8 +14,8 @@
 
 static char outside[64];
 
-static int stat_path(struct guest *g, uint32_t proc, const char *path, fx_stat_info *ret,
-                     ferry_error *e)
+static int stat_path(struct guest *g, uint32_t proc, const char *path,
+                     fx_stat_info *ret, ferry_error *e)
 {
     fx_stat_args a = {(char *)(uintptr_t)path};
     fx_stat_ret r = {0};
@@ -89,8 +89,8 @@ static void writing_stays_inside(struct guest *g)
     check(file_is(inside, "more", 4));
 
     fx_chmod_args mode = {0777, (char *)"/abs"};
-    check_equal(guest_call(g, FX_PROC_CHMOD, (xdrproc_t)xdr_fx_chmod_args, &mode, NULL, NULL,
-                           0, NULL),
+    check_equal(guest_call(g, FX_PROC_CHMOD, (xdrproc_t)xdr_fx_chmod_args, &mode, NULL,
+                           NULL, 0, NULL),
                 0);
     fx_chown_args owner = {5, 5, (char *)"/dots"};
     check_equal(guest_call(g, FX_PROC_CHOWN, (xdrproc_t)xdr_fx_chown_args, &owner, NULL,

@@ -19,8 +19,9 @@ struct part {
     size_t hole;
 };
 
-static int upload_parts(struct guest *g, const fx_upload_args *a, const struct part *parts,
-                        size_t n, char **ret_image, size_t *ret_len)
+static int upload_parts(struct guest *g, const fx_upload_args *a,
+                        const struct part *parts, size_t n, char **ret_image,
+                        size_t *ret_len)
 {
     FERRY_AUTO(mem) char *image = calloc(1, 1);
     size_t len = 0;
@@ -68,7 +69,8 @@ static void holes_take_no_space(struct guest *g)
         struct stat st;
         while (n < 6 && (layouts[i][n].data || layouts[i][n].hole))
             data += layouts[i][n++].data;
-        a.total = i % 2 ? 100 * MIB : 0; /* a host that was wrong about it does no harm */
+        a.total =
+            i % 2 ? 100 * MIB : 0; /* a host that was wrong about it does no harm */
         check_equal(upload_parts(g, &a, layouts[i], n, &image, &len), 0);
         check(file_is(guest_path(g, "/sparse"), image, len));
         check_equal(stat(guest_path(g, "/sparse"), &st), 0);
@@ -78,8 +80,10 @@ static void holes_take_no_space(struct guest *g)
 
 static void in_place_makes_zeroes_of_what_was_there(struct guest *g)
 {
-    static const struct part parts[] = {
-        {MIB, 0}, {0, 2 * MIB}, {MIB + 1, 0}, {0, 3 * MIB + 5}};
+    static const struct part parts[] = {{MIB, 0},
+                                        {0, 2 * MIB},
+                                        {MIB + 1, 0},
+                                        {0, 3 * MIB + 5}};
     struct stat before, after;
     size_t len;
     FERRY_AUTO(mem) char *old = test_bytes(12 * MIB, 99);
@@ -125,8 +129,7 @@ static void absurd_lengths_are_refused(struct guest *g)
 {
     ferry_error e = {0};
     fx_upload_args a = {.path = (char *)"/f"};
-    ferry_stream *st =
-        guest_open(g, FX_PROC_UPLOAD, (xdrproc_t)xdr_fx_upload_args, &a);
+    ferry_stream *st = guest_open(g, FX_PROC_UPLOAD, (xdrproc_t)xdr_fx_upload_args, &a);
     check_equal(ferry_stream_write_hole(st, UINT64_MAX - 5), 0);
     check_equal(guest_send(st, "x", 1), 0);
     ferry_stream_finish(st);

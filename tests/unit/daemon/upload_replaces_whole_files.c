@@ -12,7 +12,7 @@
 
 static void any_size_in_any_pieces(struct guest *g)
 {
-    static const size_t sizes[] = {0,       1,       4095,    4096,     4097,   262144,
+    static const size_t sizes[] = {0,       1,       4095,    4096,    4097,   262144,
                                    1048575, 1048576, 1048577, 5000000, 8388608};
     static const size_t pieces[] = {0, 4096, 65536, 100000, 262144, 777};
     for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++)
@@ -47,8 +47,9 @@ static void new_file_gets_mode_and_owner(struct guest *g)
 
 /* user::rw-,user:77:rw-,group::r--,mask::rw-,other::--- as the kernel stores it. */
 static const unsigned char acl[] = {
-    2, 0, 0, 0, 1, 0, 6, 0, 255, 255, 255, 255, 2, 0,  6, 0, 77,  0,   0,   0,   4, 0,
-    4, 0, 255, 255, 255, 255, 16, 0, 6, 0, 255, 255, 255, 255, 32, 0, 0, 0, 255, 255, 255, 255,
+    2, 0,  0,   0,   1,   0,   6,  0, 255, 255, 255, 255, 2,   0,   6,
+    0, 77, 0,   0,   0,   4,   0,  4, 0,   255, 255, 255, 255, 16,  0,
+    6, 0,  255, 255, 255, 255, 32, 0, 0,   0,   255, 255, 255, 255,
 };
 
 static void replaced_file_hands_down(struct guest *g, size_t len)
@@ -77,7 +78,8 @@ static void replaced_file_hands_down(struct guest *g, size_t len)
     if (has_xattr)
         check_equal(getxattr(path, "user.note", value, sizeof value), 4);
     if (has_acl) {
-        check_equal(getxattr(path, "system.posix_acl_access", got, sizeof got), sizeof acl);
+        check_equal(getxattr(path, "system.posix_acl_access", got, sizeof got),
+                    sizeof acl);
         check(memcmp(got, acl, sizeof acl) == 0);
     }
     if (!has_xattr || !has_acl)
