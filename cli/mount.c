@@ -10,8 +10,8 @@
 
 bool mount_is_mountable(const char *type)
 {
-    static const char *const no[] = {
-        "", "swap", "unknown", "LVM2_member", "crypto_LUKS", "linux_raid_member"};
+    static const char *const no[] =
+        {"", "swap", "unknown", "LVM2_member", "crypto_LUKS", "linux_raid_member"};
     for (size_t i = 0; i < sizeof no / sizeof *no; i++)
         if (!strcmp(type, no[i]))
             return false;

@@ -74,8 +74,9 @@ void text_mode(uint32_t mode, char buf[TEXT_MAX])
         uint32_t bit;
         int at;
         char with_x, alone;
-    } special[] = {
-        {S_ISUID, 3, 's', 'S'}, {S_ISGID, 6, 's', 'S'}, {S_ISVTX, 9, 't', 'T'}};
+    } special[] = {{S_ISUID, 3, 's', 'S'},
+                   {S_ISGID, 6, 's', 'S'},
+                   {S_ISVTX, 9, 't', 'T'}};
     for (size_t i = 0; i < 3; i++)
         if (mode & special[i].bit)
             buf[special[i].at] =

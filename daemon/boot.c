@@ -226,8 +226,8 @@ static int mount_usr(void)
 static int open_uevents(int *ret_fd)
 {
     struct sockaddr_nl all = {.nl_family = AF_NETLINK, .nl_groups = 1};
-    FERRY_AUTO(fd) int fd = socket(
-        AF_NETLINK, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, NETLINK_KOBJECT_UEVENT);
+    FERRY_AUTO(fd) int fd = socket(AF_NETLINK, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK,
+                                   NETLINK_KOBJECT_UEVENT);
     if (fd < 0 || bind(fd, (struct sockaddr *)&all, sizeof all) < 0)
         return complain(-errno, "open", "kernel events");
 

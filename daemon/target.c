@@ -28,8 +28,8 @@ static void learn_filesystem(struct ferryd_target *t)
     struct statfs fs;
     if (fstatfs(t->fd, &fs) < 0)
         return;
-    bool fast = t->device || fs.f_type == EXT4_SUPER_MAGIC || fs.f_type == XFS_SUPER_MAGIC ||
-                fs.f_type == BTRFS_SUPER_MAGIC;
+    bool fast = t->device || fs.f_type == EXT4_SUPER_MAGIC ||
+                fs.f_type == XFS_SUPER_MAGIC || fs.f_type == BTRFS_SUPER_MAGIC;
     bool fuse = fs.f_type == FUSE_SUPER_MAGIC && !t->device;
     t->owners = fs.f_type != MSDOS_SUPER_MAGIC && !fuse;
     t->can_alloc = fast && t->fresh && !t->device;
@@ -94,7 +94,8 @@ static int look_at_target(const struct ferryd_target *t)
 
 static int open_in_place(struct ferryd_target *t, int exists)
 {
-    int flags = O_RDWR | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC | (exists ? 0 : O_CREAT | O_EXCL);
+    int flags =
+        O_RDWR | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC | (exists ? 0 : O_CREAT | O_EXCL);
     t->fresh = !exists;
     return openat(t->at.dir, t->at.name, flags, 0600);
 }
@@ -132,8 +133,11 @@ static int open_device(struct ferryd_target *t)
 int ferryd_target_open(int root, const struct ferryd_target_opts *o,
                        struct ferryd_target *ret)
 {
-    struct ferryd_target t = {
-        .opts = *o, .at = {.dir = -1}, .fd = -1, .direct = -1, .owners = true};
+    struct ferryd_target t = {.opts = *o,
+                              .at = {.dir = -1},
+                              .fd = -1,
+                              .direct = -1,
+                              .owners = true};
     t.opts.in_place |= o->offset != 0;
 
     int r = ferryd_is_device(o->path) ? open_device(&t) : open_file(root, &t);

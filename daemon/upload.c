@@ -90,7 +90,8 @@ static void batch_trim(struct upload *u, struct ferryd_batch *b)
     ferry_slice *last = b->n ? &b->slice[b->n - 1] : NULL;
     if (!last || over == 0 || over >= last->len || u->rest.len > 0)
         return;
-    u->rest = (ferry_slice){ferry_buf_ref(last->buf), last->data + last->len - over, over};
+    u->rest =
+        (ferry_slice){ferry_buf_ref(last->buf), last->data + last->len - over, over};
     last->len -= over;
     b->len -= over;
 }
@@ -237,8 +238,11 @@ static FERRY_CO int allocate(struct upload *u, const struct ferryd_batch *b)
 
     if (u->allocated < b->offset) /* a hole was between */
         u->allocated = b->offset;
-    uint64_t total = u->args->total, left = total > u->allocated ? total - u->allocated : 0;
-    u->step = u->step == 0 ? ALLOC_FIRST : u->step < ALLOC_MAX ? 2 * u->step : ALLOC_MAX;
+    uint64_t total = u->args->total,
+             left = total > u->allocated ? total - u->allocated : 0;
+    u->step = u->step == 0          ? ALLOC_FIRST
+              : u->step < ALLOC_MAX ? 2 * u->step
+                                    : ALLOC_MAX;
     if (left > 0 && left < u->step)
         u->step = left;
     if (u->step < b->len)

@@ -256,8 +256,11 @@ static int spawn_guard(ferry_qemu *q, const char *guard, char *const *argv,
     args[2] = count;
     memcpy(args + 3, argv, argc * sizeof *args);
 
-    ferry_process_opts o = {
-        .path = guard, .argv = args, .fds = fds, .nfds = nfds, .new_session = true};
+    ferry_process_opts o = {.path = guard,
+                            .argv = args,
+                            .fds = fds,
+                            .nfds = nfds,
+                            .new_session = true};
     int r = ferry_process_spawn(q->loop, &o, &q->guard);
     close_all(q->child,
               NSOCKETS); /* also what tells us of an end: nobody else has them */

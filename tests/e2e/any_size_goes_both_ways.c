@@ -8,8 +8,8 @@
 #include <string.h>
 #include <unistd.h>
 
-static const size_t sizes[] = {0,       1,       4095,        4096,    4097,
-                               MIB - 1, MIB,     MIB + 1,     8 * MIB, 300 * MIB};
+static const size_t sizes[] = {0,       1,   4095,    4096,    4097,
+                               MIB - 1, MIB, MIB + 1, 8 * MIB, 300 * MIB};
 #define NSIZES (sizeof sizes / sizeof *sizes)
 #define LARGE (300 * MIB)
 
@@ -103,9 +103,9 @@ static void parts_of_a_file(void **state)
     (void)state;
     static const struct {
         uint64_t offset, length, expected;
-    } parts[] = {{1, 1, 1},           {4095, 2, 2},         {0, MIB, MIB},
-                 {MIB - 1, 0, 2},     {MIB + 1, 0, 0},      {5, 10 * MIB, MIB - 4},
-                 {10 * MIB, 1, 0},    {777, 4096, 4096}};
+    } parts[] = {{1, 1, 1},        {4095, 2, 2},     {0, MIB, MIB},
+                 {MIB - 1, 0, 2},  {MIB + 1, 0, 0},  {5, 10 * MIB, MIB - 4},
+                 {10 * MIB, 1, 0}, {777, 4096, 4096}};
     uint8_t *data = filled(MIB + 1, 5);
     assert_ok(ferry_upload_mem(vm, data, MIB + 1, "/parts", NULL, &err));
     for (size_t i = 0; i < sizeof parts / sizeof *parts; i++) {

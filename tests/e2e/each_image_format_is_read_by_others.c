@@ -103,9 +103,11 @@ static void readonly_drives_stay_as_they_are(void **state)
     assert_ok(ferry_mount(vm, "/dev/sda", "/", &err));
     assert_guest_is("/file", data, LEN);
     assert_fails(ferry_rm(vm, "/file", &err), FERRY_EROFS, "/file");
-    assert_fails(ferry_upload_mem(vm, data, LEN, "/new", NULL, &err), FERRY_EROFS, "/new");
+    assert_fails(ferry_upload_mem(vm, data, LEN, "/new", NULL, &err), FERRY_EROFS,
+                 "/new");
     assert_ok(ferry_umount_all(vm, &err));
-    assert_fails(ferry_upload_mem(vm, data, 1, "/dev/sda", NULL, &err), FERRY_EROFS, "sda");
+    assert_fails(ferry_upload_mem(vm, data, 1, "/dev/sda", NULL, &err), FERRY_EROFS,
+                 "sda");
     assert_fails(ferry_mkfs(vm, "ext4", "/dev/sda", NULL, &err), FERRY_EROFS, "sda");
     assert_fails(ferry_part_disk(vm, "/dev/sda", "gpt", &err), FERRY_EROFS, "sda");
     vm_shutdown();

@@ -69,8 +69,9 @@ static void download_keeps_holes(void **state)
 static void pipe_gets_zeroes(void **state)
 {
     (void)state;
-    ferry_download_opts opts = {
-        .size = sizeof opts, .offset = islands[1] - 32 * MIB, .length = 64 * MIB};
+    ferry_download_opts opts = {.size = sizeof opts,
+                                .offset = islands[1] - 32 * MIB,
+                                .length = 64 * MIB};
     host("mkfifo '%s'", scratch("fifo"));
     pid_t pid = fork();
     if (pid == 0) {
@@ -82,7 +83,8 @@ static void pipe_gets_zeroes(void **state)
     int status;
     assert_int_equal(waitpid(pid, &status, 0), pid);
     assert_int_equal(status, 0);
-    host("dd if='%s' bs=64K iflag=skip_bytes,count_bytes skip=%llu count=%llu status=none"
+    host("dd if='%s' bs=64K iflag=skip_bytes,count_bytes skip=%llu count=%llu "
+         "status=none"
          " | sha256sum | cmp - '%s'",
          scratch("islands"), (unsigned long long)opts.offset,
          (unsigned long long)opts.length, scratch("sum"));
@@ -123,12 +125,13 @@ static void others_see_the_same(void **state)
     assert_has(host("debugfs -R 'stat /islands' '%s'", scratch("disk.img")),
                "Size: 8589934592");
     for (size_t i = 0; i < NISLANDS; i++) {
-        const char *said = host("debugfs -R 'bmap /islands %llu' '%s' 2>/dev/null",
-                                (unsigned long long)(islands[i] / 4096), scratch("disk.img"));
+        const char *said =
+            host("debugfs -R 'bmap /islands %llu' '%s' 2>/dev/null",
+                 (unsigned long long)(islands[i] / 4096), scratch("disk.img"));
         unsigned long long block = strtoull(said, NULL, 10);
         assert_true(block > 0);
-        host("dd if='%s' of='%s' bs=4096 skip=%llu count=1 status=none", scratch("disk.img"),
-             scratch("block"), block);
+        host("dd if='%s' of='%s' bs=4096 skip=%llu count=1 status=none",
+             scratch("disk.img"), scratch("block"), block);
         char *data = filled(ISLAND, (unsigned)i);
         assert_file_is(scratch("block"), data, 4096);
         free(data);
@@ -138,8 +141,8 @@ static void others_see_the_same(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        vm_test(upload_keeps_holes),     vm_test(download_keeps_holes),
-        vm_test(pipe_gets_zeroes),       vm_test(hole_clears_what_was_there),
+        vm_test(upload_keeps_holes),  vm_test(download_keeps_holes),
+        vm_test(pipe_gets_zeroes),    vm_test(hole_clears_what_was_there),
         vm_test(others_see_the_same),
     };
     return cmocka_run_group_tests(tests, vm_setup_ext4, vm_teardown);

@@ -44,8 +44,9 @@ static FERRY_CO int one_cancel(sim *s, unsigned *dice)
     FERRY_AUTO(stream) ferry_stream *st = NULL;
     sim_request rq = {.bytes = 20, .seed = 1};
     if (proc == SIM_SOURCE)
-        rq = (sim_request){
-            .bytes = (unsigned)rand_r(dice) % 300000, .chunk = 7000, .seed = 1};
+        rq = (sim_request){.bytes = (unsigned)rand_r(dice) % 300000,
+                           .chunk = 7000,
+                           .seed = 1};
     int r = sim_call(s, proc, rq, &st);
     if (!fake_equal(r, 0))
         return r;

@@ -129,14 +129,14 @@ static size_t visible(const char *line)
 static void never_wider(void **state)
 {
     (void)state;
-    static const char *const labels[] = {
-        NULL,
-        "",
-        "x",
-        "big.iso",
-        "Größe.iso",
-        "日本語の名前.img",
-        "a-rather-long-name-of-an-installation-image-for-servers-2026.11-amd64.iso"};
+    static const char *const labels[] =
+        {NULL,
+         "",
+         "x",
+         "big.iso",
+         "Größe.iso",
+         "日本語の名前.img",
+         "a-rather-long-name-of-an-installation-image-for-servers-2026.11-amd64.iso"};
     static const uint64_t totals[] = {0, 1, 1256ULL << 20, UINT64_MAX};
     for (unsigned columns = 1; columns < 260; columns++) {
         for (size_t l = 0; l < sizeof labels / sizeof *labels; l++) {

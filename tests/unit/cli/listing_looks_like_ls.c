@@ -99,9 +99,9 @@ static void json_has_types_and_numbers(void **state)
     assert_string_equal(json_string_value(json_object_get(etc, "mode")), "0755");
     assert_int_equal(json_integer_value(json_object_get(etc, "size")), 4096);
     assert_int_equal(json_integer_value(json_object_get(sda, "minor")), 16);
-    assert_string_equal(
-        json_string_value(json_object_get(json_array_get(j, 2), "target")),
-        "/proc/mounts");
+    assert_string_equal(json_string_value(
+                            json_object_get(json_array_get(j, 2), "target")),
+                        "/proc/mounts");
     /* What could not be looked at has no numbers, rather than wrong ones. */
     assert_null(json_object_get(json_array_get(j, 1), "size"));
     json_decref(j);

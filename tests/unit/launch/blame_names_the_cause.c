@@ -145,11 +145,12 @@ static void ends(void **state)
 static void what_kvm_may_be_blamed_for(void **state)
 {
     (void)state;
-    ferry_evidence ev = evidence(
-        KILLED(SIGABRT), "qemu-system-x86_64: error: failed to set MSR 0x10a to 0x69\n"
-                         "qemu-system-x86_64: ../../target/i386/kvm/kvm.c:3183: "
-                         "kvm_buf_set_msrs: Assertion "
-                         "`ret == cpu->kvm_msr_buf->nmsrs' failed.\n");
+    ferry_evidence ev =
+        evidence(KILLED(SIGABRT),
+                 "qemu-system-x86_64: error: failed to set MSR 0x10a to 0x69\n"
+                 "qemu-system-x86_64: ../../target/i386/kvm/kvm.c:3183: "
+                 "kvm_buf_set_msrs: Assertion "
+                 "`ret == cpu->kvm_msr_buf->nmsrs' failed.\n");
     assert_int_equal(ferry_suspect(&ev), FERRY_SUSPECT_BOOT);
     assert_blamed(
         &ev, -FERRY_ELAUNCH,

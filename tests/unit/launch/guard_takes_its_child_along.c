@@ -243,12 +243,12 @@ static void a_killed_host_kills_though_a_fork_holds_the_socket(void **state)
 static void only_the_named_descriptors_are_passed_on(void **state)
 {
     (void)state;
-    static const char *const program[] = {
-        "/bin/sh", "-c",
-        "for i in 3 5 6 7 8 9 100; do [ -e /proc/$$/fd/$i ] && exit $i; done;"
-        "[ -e /proc/$$/fd/4 ] || exit 40; [ $(pwd) = / ] || exit 41;"
-        "[ $(ulimit -c) = 0 ] || exit 42",
-        NULL};
+    static const char *const program[] =
+        {"/bin/sh", "-c",
+         "for i in 3 5 6 7 8 9 100; do [ -e /proc/$$/fd/$i ] && exit $i; done;"
+         "[ -e /proc/$$/fd/4 ] || exit 40; [ $(pwd) = / ] || exit 41;"
+         "[ $(ulimit -c) = 0 ] || exit 42",
+         NULL};
     struct guarded g = start(program);
     started(&g);
     assert_ended(&g, W_EXITCODE(0, 0));

@@ -90,9 +90,9 @@ static void cut_at_every_byte(void **state)
         /* A copy of just that length, so that the sanitizer sees a read behind it. */
         ferry_buf *cut = NULL;
         assert_int_equal(ferry_buf_copy(b->data, len, &cut), 0);
-        assert_int_equal(
-            ferry_codec_decode(PROC(fx_filesystem), cut->data, len, sizeof fs, &fs),
-            -FERRY_EPROTO);
+        assert_int_equal(ferry_codec_decode(PROC(fx_filesystem), cut->data, len,
+                                            sizeof fs, &fs),
+                         -FERRY_EPROTO);
         assert_null(fs.device);
         assert_null(fs.uuid);
         ferry_buf_unref(cut);

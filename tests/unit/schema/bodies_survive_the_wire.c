@@ -16,15 +16,16 @@
 #define TEXT(s) ((char[]){s}) /* XDR knows no const */
 
 /* Encodes x as a `type` and decodes it into a new one, `copy`. */
-#define THROUGH(type, x, copy)                                                          \
-    type copy;                                                                          \
-    do {                                                                                \
-        ferry_buf *b = NULL;                                                            \
-        assert_int_equal(ferry_codec_encode(PROC(type), &(x), &b), 0);                  \
-        assert_int_equal(b->len % 4, 0);                                                \
-        assert_int_equal(                                                               \
-            ferry_codec_decode(PROC(type), b->data, b->len, sizeof(copy), &(copy)), 0); \
-        ferry_buf_unref(b);                                                             \
+#define THROUGH(type, x, copy)                                                         \
+    type copy;                                                                         \
+    do {                                                                               \
+        ferry_buf *b = NULL;                                                           \
+        assert_int_equal(ferry_codec_encode(PROC(type), &(x), &b), 0);                 \
+        assert_int_equal(b->len % 4, 0);                                               \
+        assert_int_equal(ferry_codec_decode(PROC(type), b->data, b->len, sizeof(copy), \
+                                            &(copy)),                                  \
+                         0);                                                           \
+        ferry_buf_unref(b);                                                            \
     } while (0)
 
 static void arguments(void **state)

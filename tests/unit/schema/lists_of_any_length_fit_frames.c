@@ -73,8 +73,8 @@ static void receive_list(unsigned count)
     char name[1025];
     void *items = NULL;
     size_t n = 0;
-    assert_int_equal(
-        ferry_codec_items(ITEM, sent, nsent, sizeof(fx_dirent), &items, &n), 0);
+    assert_int_equal(ferry_codec_items(ITEM, sent, nsent, sizeof(fx_dirent), &items, &n),
+                     0);
     assert_int_equal(n, count);
     const fx_dirent *entry = items;
     for (unsigned i = 0; i < count; i++) {
@@ -118,9 +118,9 @@ static void a_torn_list(void **state)
     send_list(100, 64 * 1024);
     void *items = NULL;
     size_t n = 0;
-    assert_int_equal(
-        ferry_codec_items(ITEM, sent, nsent - 4, sizeof(fx_dirent), &items, &n),
-        -FERRY_EPROTO);
+    assert_int_equal(ferry_codec_items(ITEM, sent, nsent - 4, sizeof(fx_dirent), &items,
+                                       &n),
+                     -FERRY_EPROTO);
     assert_null(items);
 }
 
