@@ -5,9 +5,15 @@
 
 #include <assert.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdlib.h>
+#include <unistd.h>
+
+/* What uv_loop_init() opens: an epoll, an eventfd, a pipe for signals, and for the first loop
+ * of the process one more pipe. */
+#define LOOP_FDS 6
 
 struct ferry_thread {
     pthread_t id;
@@ -45,15 +51,41 @@ static void ignore(void *arg)
     (void)arg;
 }
 
+/* Asked for beforehand, because libuv 1.44 aborts when it does not get the last two of them
+ * and leaks the first when it does not get the others. */
+static int have_descriptors(void)
+{
+    int fd[LOOP_FDS], n = 0, r = 0;
+    while (n < LOOP_FDS && r == 0) {
+        fd[n] = open("/dev/null", O_RDONLY | O_CLOEXEC);
+        if (fd[n] >= 0)
+            n++;
+        else
+            r = -errno;
+    }
+    while (n > 0)
+        close(fd[--n]);
+    return r;
+}
+
+static int init_uv(uv_loop_t *uv)
+{
+    int r = have_descriptors();
+    if (r < 0)
+        return r;
+    ferry_plugs plugs;
+    ferry_plug(&plugs);
+    r = uv_loop_init(uv);
+    ferry_unplug(&plugs);
+    return r;
+}
+
 int ferry_thread_start(ferry_thread **ret_thread, ferry_loop **ret_loop)
 {
     ferry_thread *t = calloc(1, sizeof *t);
     if (!t)
         return -ENOMEM;
-    ferry_plugs plugs;
-    ferry_plug(&plugs);
-    int r = uv_loop_init(&t->uv);
-    ferry_unplug(&plugs);
+    int r = init_uv(&t->uv);
     if (r < 0) {
         free(t);
         return r;
