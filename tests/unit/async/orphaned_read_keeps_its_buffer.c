@@ -25,7 +25,6 @@
 #include <unistd.h>
 
 struct read {
-    int out; /* the pipe's end that lets the read go */
     ferry_file *file;
     ferry_buf *buf;
     int result;
@@ -38,12 +37,10 @@ static FERRY_CO int hangs(void *arg)
     return 0;
 }
 
-static FERRY_CO void orphan(struct read *r)
+static FERRY_CO void orphan(struct read *r, const int pipe[2])
 {
-    int pipe[2];
     ferry_scope s;
-    check_eq(pipe2(pipe, O_CLOEXEC), 0);
-    *r = (struct read){.out = pipe[1], .result = 1};
+    *r = (struct read){.result = 1};
     check_eq(ferry_file_new(pipe[0], &r->file), 0);
     check_eq(ferry_buf_new(16, &r->buf), 0);
 
@@ -64,13 +61,15 @@ static FERRY_CO void orphan(struct read *r)
  * and the harness sees whether the pipe's descriptor is closed in the end. */
 static FERRY_CO int the_last_owner_is_the_request(void *arg)
 {
+    int pipe[2];
     struct read r;
     (void)arg;
-    orphan(&r);
+    check_eq(pipe2(pipe, O_CLOEXEC), 0);
+    orphan(&r, pipe);
     ferry_file_unref(r.file);
     ferry_buf_unref(r.buf);
-    check_eq(write(r.out, "late", 4), 4);
-    close(r.out);
+    check_eq(write(pipe[1], "late", 4), 4);
+    close(pipe[1]);
     return 0;
 }
 
@@ -79,10 +78,12 @@ static struct read kept;
 
 static FERRY_CO int keeps_a_reference(void *arg)
 {
+    int pipe[2];
     (void)arg;
-    orphan(&kept);
-    check_eq(write(kept.out, "late", 4), 4);
-    close(kept.out);
+    check_eq(pipe2(pipe, O_CLOEXEC), 0);
+    orphan(&kept, pipe);
+    check_eq(write(pipe[1], "late", 4), 4);
+    close(pipe[1]);
     ferry_file_unref(kept.file);
     return 0;
 }
@@ -97,35 +98,41 @@ static void the_bytes_are_in_the_buffer(void **state)
     ferry_buf_unref(kept.buf);
 }
 
-/* While it hangs the loop can be closed: the close is complete when the read is. */
-static void *release_when_full(void *arg)
+/* While it hangs the loop can be closed: the close is complete when the read is. The loop's
+ * own thread cannot let it go, it is inside uv_run() until then. */
+static void *let_go(void *arg)
 {
-    /* The loop's thread cannot do it: it is inside uv_run() until the read ends. */
-    int out = *(int *)arg;
-    if (write(out, "late", 4) != 4)
+    if (write(*(int *)arg, "late", 4) != 4)
         abort();
-    close(out);
     return NULL;
 }
 
-static pthread_t releaser;
+struct held {
+    int pipe[2];
+    pthread_t releaser;
+};
 
 static FERRY_CO int leaves_it_to_the_close(void *arg)
 {
+    struct held *h = arg;
     static struct read r;
-    (void)arg;
-    orphan(&r);
+    const int pipe[2] = {dup(h->pipe[0]), h->pipe[1]};
+    orphan(&r, pipe);
     ferry_file_unref(r.file);
     ferry_buf_unref(r.buf);
-    check_eq(pthread_create(&releaser, NULL, release_when_full, &r.out), 0);
+    check_eq(pthread_create(&h->releaser, NULL, let_go, &h->pipe[1]), 0);
     return 0;
 }
 
 static void a_loop_closes_over_it(void **state)
 {
+    struct held h;
     (void)state;
-    assert_int_equal(run_on_uv(leaves_it_to_the_close, NULL), 0);
-    pthread_join(releaser, NULL);
+    assert_int_equal(pipe2(h.pipe, O_CLOEXEC), 0);
+    assert_int_equal(run_on_uv(leaves_it_to_the_close, &h), 0);
+    pthread_join(h.releaser, NULL);
+    close(h.pipe[0]);
+    close(h.pipe[1]);
 }
 
 /* An open that nobody waits for any more: its descriptor is closed. (A FIFO opens when its
