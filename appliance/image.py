@@ -22,8 +22,12 @@ def _paths(top):
             yield os.path.join(where, name)
 
 
-def _fix_times(top):
+def _normalise(top):
+    """Times and the builder's umask are no input of ours."""
     for path in _paths(top):
+        if not os.path.islink(path):
+            runs = os.path.isdir(path) or os.access(path, os.X_OK)
+            os.chmod(path, 0o755 if runs else 0o644)
         os.utime(path, (0, 0), follow_symlinks=False)
 
 
@@ -46,8 +50,8 @@ def _give_to_root(image, top):
 
 
 def make(image, top):
-    """Makes `image` of the contents of `top`, whose times are set to 0 for it."""
-    _fix_times(top)
+    """Makes `image` of the contents of `top`, whose times and modes it sets first."""
+    _normalise(top)
     inodes = sum(1 for _ in _paths(top)) + 32
     command = ["mke2fs", "-q", "-F", "-t", "ext4", "-b", str(BLOCK), "-O", FEATURES,
                "-m", "0", "-N", str(inodes), "-L", "ferry-usr", "-U", UUID,
