@@ -142,14 +142,26 @@ static int format_partition(struct session *s)
     return STATUS_OK;
 }
 
+/* Boots with the half-made image; errors name the one it is to become. */
+static int open_half_made(struct session *s, const struct options *o, const char *image,
+                          const char *temp, const char *format)
+{
+    int status = session_prepare(s, o);
+    if (status != STATUS_OK)
+        return status;
+    s->image = image;
+    ferry_error e = {0};
+    ferry_drive_opts drive = {.size = sizeof drive, .format = format};
+    if (ferry_add_drive(s->vm, temp, &drive, &e) < 0)
+        return session_failed(s, NULL, &e);
+    return session_launch(s);
+}
+
 static int make_fs(const struct options *o, const char *image, const char *temp,
                    const char *format)
 {
-    struct options mine = *o;
-    mine.format = format;
     struct session s;
-    int status = session_open(&s, &mine, temp, SESSION_WRITE);
-    s.image = image; /* what errors name */
+    int status = open_half_made(&s, o, image, temp, format);
     if (status == STATUS_OK)
         status = format_partition(&s);
     /* 4 is for files: a device that is not there is a failure. */
@@ -191,6 +203,8 @@ static int check(const struct options *o, const char *image, const char *size,
                  uint64_t *ret_size, const char **ret_format)
 {
     uint64_t bytes;
+    if (o->ro)
+        return say_usage("writes an image, which --ro forbids");
     int r = text_parse_size(size, &bytes);
     if (r == -ERANGE)
         return say_usage("'%s' is too big for a disk", size);

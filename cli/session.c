@@ -61,8 +61,11 @@ int session_launch(struct session *s)
         r = session_await_shown(s, op, NULL, &e);
     }
     if (r < 0) {
-        session_failed(s, NULL, &e);
-        return launch_status(&e);
+        int status = launch_status(&e);
+        /* The appliance's own troubles are not the image's. */
+        session_failed_on(s, status == STATUS_LAUNCH || !s->image ? "launch" : s->image,
+                          &e);
+        return status;
     }
     if (s->o->verbose)
         say_launch(s);

@@ -10,7 +10,7 @@ import os
 import pty
 import re
 import select
-import signal
+import shutil
 import struct
 import subprocess
 import tempfile
@@ -59,9 +59,24 @@ class Case(unittest.TestCase):
     def path(self, name):
         return os.path.join(self.dir, name)
 
+    # Images as `gferry create` made them, to be copied: each costs a boot.
+    made = {}
+
+    @classmethod
+    def tearDownClass(cls):
+        for path in cls.made.values():
+            shutil.rmtree(os.path.dirname(path))
+        cls.made.clear()
+
     def image(self, name="disk.img", size="256M", *options):
+        """A new image with an ext4 file system in its one partition."""
         path = self.path(name)
-        gferry("create", "-q", path, size, "--fs", "ext4", *options)
+        key = (os.path.splitext(name)[1], size, options)
+        if key not in self.made:
+            new = os.path.join(tempfile.mkdtemp(prefix="gferry-made-"), "new" + key[0])
+            gferry("create", "-q", new, size, "--fs", "ext4", *options)
+            self.made[key] = new
+        subprocess.run(["cp", "--sparse=always", self.made[key], path], check=True)
         return path
 
     def processes(self):
@@ -124,14 +139,14 @@ class Case(unittest.TestCase):
 class Terminal:
     """gferry in a pseudo-terminal; what it shows is in .text."""
 
-    def __init__(self, *args, columns=80, env=None, **kwargs):
+    def __init__(self, *args, columns=80, env=None, program=(GFERRY,), **kwargs):
         self.master, slave = pty.openpty()
         self.resize(columns)
         self.text = ""
         self.seen = 0
         environment = {**os.environ, "TERM": "xterm", "LC_ALL": "C.UTF-8", **(env or {})}
         self.process = subprocess.Popen(
-            [GFERRY, *map(str, args)], stdin=slave, stdout=kwargs.pop("stdout", slave),
+            [*program, *map(str, args)], stdin=slave, stdout=kwargs.pop("stdout", slave),
             stderr=slave, start_new_session=True, env=environment,
             # ^C is for the terminal's foreground group, so it must be our terminal.
             preexec_fn=lambda: fcntl.ioctl(slave, termios.TIOCSCTTY, 0), **kwargs)
@@ -153,7 +168,7 @@ class Terminal:
         """More text; False at the end of it."""
         left = deadline - time.monotonic()
         if left <= 0 or not select.select([self.master], [], [], left)[0]:
-            raise AssertionError(f"nothing more came; so far: {self.text!r}")
+            raise AssertionError(f"nothing more came behind {self.text[-300:]!r}")
         try:
             data = os.read(self.master, 65536)
         except OSError:  # EIO: nobody has the other end any more
@@ -166,7 +181,7 @@ class Terminal:
         deadline = time.monotonic() + within
         while not (match := re.search(pattern, self.text[self.seen:])):
             if not self._read(deadline):
-                raise AssertionError(f"{pattern!r} never came: {self.text!r}")
+                raise AssertionError(f"{pattern!r} never came: {self.text[-300:]!r}")
         self.seen += match.end()
         return match
 
@@ -182,17 +197,6 @@ class Terminal:
 
     def signal(self, signo):
         self.process.send_signal(signo)
-
-    def stopped(self, within=PATIENCE):
-        """Waits until the program is stopped by job control."""
-        info = None
-        deadline = time.monotonic() + within
-        while info is None:
-            if time.monotonic() > deadline:
-                raise AssertionError("it never stopped")
-            info = os.waitid(os.P_PID, self.process.pid, os.WSTOPPED | os.WNOWAIT)
-        os.waitid(os.P_PID, self.process.pid, os.WSTOPPED)
-        return info.si_status == signal.SIGTSTP
 
     def screen(self):
         """The lines as a person sees them at the end, redrawn ones once."""
