@@ -6,6 +6,7 @@ The environment names the trees: FERRY_BUILD_DIR, FERRY_SOURCE_DIR.
 """
 
 import os
+import re
 import subprocess
 import tempfile
 import textwrap
@@ -54,6 +55,15 @@ class Installed(unittest.TestCase):
         run("cc", "-std=c11", *STRICT, *self.flags("--cflags"), CONSUMER, "-o", program,
             *self.flags("--libs"))
         self.check_runs(program)
+
+    def test_the_program_in_the_readme_builds(self):
+        blocks = re.findall(r"^```c\n(.*?)^```$", (SOURCE / "README.md").read_text(),
+                            re.S | re.M)
+        programs = [block for block in blocks if "int main(" in block]
+        self.assertTrue(programs)
+        for text in programs:
+            run("cc", "-std=c11", *STRICT, *self.flags("--cflags"), "-x", "c", "-", "-o",
+                self.scratch / "readme", *self.flags("--libs"), input=text)
 
     def test_find_package(self):
         project = self.scratch / "by_cmake"
