@@ -103,6 +103,10 @@ function(ferry_program name)
   if(arg_LIBEXEC)
     set_target_properties(${name} PROPERTIES
       RUNTIME_OUTPUT_DIRECTORY ${FERRY_LIBEXEC_OUTPUT})
+  else()
+    # Installed, it finds the library whatever the prefix is.
+    file(RELATIVE_PATH to_lib ${CMAKE_INSTALL_FULL_BINDIR} ${CMAKE_INSTALL_FULL_LIBDIR})
+    set_target_properties(${name} PROPERTIES INSTALL_RPATH $ORIGIN/${to_lib})
   endif()
 endfunction()
 
