@@ -5,6 +5,7 @@
 
 #include "base/auto.h"
 #include "block.h"
+#include "devices.h"
 
 #include <fcntl.h>
 #include <nettle/nettle-meta.h>
@@ -12,7 +13,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* A cancel is seen between two pieces; under TCG one is about 10 ms of sha512. */
+/* One job; under TCG about 10 ms of sha512. */
 #define PIECE (1024 * 1024)
 
 #define MAX_DIGEST 64 /* sha512 */
@@ -62,6 +63,11 @@ uint32_t ferryd_crc_end(struct ferryd_crc *c)
 
 struct sum {
     struct ferryd_call *call;
+    const char *path;
+    ferry_file *root; /* NULL: a device */
+    int fd;
+    uint8_t *piece;
+    int r;                          /* of a job */
     const struct nettle_hash *hash; /* NULL: crc */
     void *state;
     struct ferryd_crc crc;
@@ -108,50 +114,85 @@ static void sum_end(struct sum *s)
         snprintf(s->text + 2 * i, 3, "%02x", digest[i]);
 }
 
-static int sum_file(int fd, void *arg)
+static int check_kind(int fd)
 {
-    struct sum *s = arg;
     struct stat st;
-    FERRY_AUTO(mem) uint8_t *piece = malloc(PIECE);
-    if (!piece)
-        return -ENOMEM;
     if (fstat(fd, &st) < 0)
         return -errno;
     if (!S_ISREG(st.st_mode) && !S_ISBLK(st.st_mode))
         return S_ISDIR(st.st_mode) ? -EISDIR : -EINVAL;
-
-    for (;;) {
-        ssize_t n = read(fd, piece, PIECE);
-        int r = n < 0 ? -errno : ferryd_stop(s->call);
-        if (r < 0)
-            return r;
-        if (n == 0)
-            break;
-        if (s->hash)
-            s->hash->update(s->state, (size_t)n, piece);
-        else
-            ferryd_crc_add(&s->crc, piece, (size_t)n);
-    }
-    sum_end(s);
     return 0;
+}
+
+static void open_run(void *arg)
+{
+    struct sum *s = arg;
+    int flags = O_RDONLY | O_NONBLOCK | O_NOCTTY;
+    s->fd = s->root ? ferryd_at_open(s->root->fd, s->path, flags, 0)
+                    : open(s->path, flags | O_CLOEXEC);
+    s->r = s->fd < 0 ? (s->root ? s->fd : -errno) : check_kind(s->fd);
+}
+
+/* r > 0: there may be more. */
+static void add_run(void *arg)
+{
+    struct sum *s = arg;
+    ssize_t n = read(s->fd, s->piece, PIECE);
+    s->r = n < 0 ? -errno : (int)n;
+    if (n > 0 && s->hash)
+        s->hash->update(s->state, (size_t)n, s->piece);
+    else if (n > 0)
+        ferryd_crc_add(&s->crc, s->piece, (size_t)n);
+}
+
+/* A job for each piece, so that a long file neither keeps a pool thread from other calls nor a
+ * cancel waiting. */
+static FERRY_CO int sum_all(struct sum *s)
+{
+    int r = ferryd_block(open_run, s);
+    if (r == 0)
+        r = s->r;
+    while (r == 0) {
+        r = ferryd_block(add_run, s);
+        if (r == 0 && s->r == 0)
+            break;
+        if (r == 0 && s->r < 0)
+            r = s->r;
+    }
+    if (r == 0)
+        sum_end(s);
+    return r;
+}
+
+static FERRY_CO int checksum(struct sum *s, ferry_error *e)
+{
+    int r = ferryd_is_device(s->path) ? 0 : ferryd_root_get(s->call, &s->root, e);
+    if (r < 0)
+        return r;
+    s->piece = malloc(PIECE);
+    r = s->piece ? sum_all(s) : -ENOMEM;
+    return r < 0 ? ferryd_fail(s->call, e, r, s->path) : 0;
 }
 
 int ferryd_checksum(struct ferryd_call *c, const fx_checksum_args *a,
                     fx_checksum_ret *ret, ferry_error *e)
 {
-    struct sum s = {.call = c};
+    struct sum s = {.call = c, .path = a->path, .fd = -1};
     int r = sum_init(&s, a->csumtype);
     if (r == -EINVAL)
-        return ferryd_failf(
-            c, e, r, "%s: not one of crc, md5, sha1, sha224, sha256, sha384, sha512",
-            a->csumtype);
+        r = ferryd_failf(c, e,
+                         r, "%s: not one of crc, md5, sha1, sha224, sha256, sha384, sha512",
+                         a->csumtype);
     if (r == 0)
-        r = ferryd_with_file(c, a->path, O_RDONLY | O_NONBLOCK | O_NOCTTY, sum_file, &s,
-                             e);
+        r = checksum(&s, e);
     if (r == 0) {
         ret->value = strdup(s.text);
         r = ret->value ? 0 : -ENOMEM;
     }
+    if (s.fd >= 0)
+        close(s.fd); /* opened for reading: has nothing to wait for */
+    ferry_file_unref(s.root);
+    free(s.piece);
     free(s.state);
     return r;
 }

@@ -15,6 +15,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <uv.h>
 
 /* What one read of a virtio-serial port gives: the kernel hands out pages (pipe.h). */
@@ -24,6 +25,10 @@
  * kernel at every free, and each new page is a fault: with TCG, slower than the copy
  * into it. Below this size it keeps them. */
 #define KEEP_BLOCKS (16 * 1024 * 1024)
+
+/* Descriptors: a few for each call, and one for each level of a tree that is removed. The kernel
+ * gives its first process 1024. */
+#define DESCRIPTORS 65536
 
 struct life {
     struct ferryd *d;
@@ -103,6 +108,7 @@ int main(void)
         return EXIT_FAILURE;
     init_trace();
     signal(SIGPIPE, SIG_IGN);
+    setrlimit(RLIMIT_NOFILE, &(struct rlimit){DESCRIPTORS, DESCRIPTORS});
     mallopt(M_MMAP_THRESHOLD, KEEP_BLOCKS);
     mallopt(M_TRIM_THRESHOLD, KEEP_BLOCKS);
     FERRY_TRACE(daemon, "booted: %lu us to modules, %lu us to the port",

@@ -33,6 +33,25 @@ static int overfill(struct guest *g, const fx_upload_args *a, ferry_error *e)
     return guest_reply(st, NULL, NULL, 0, e);
 }
 
+/* Small files one after the other until there is no more room: each is there whole or not at
+ * all. */
+static void fill_with_small_ones(struct guest *g)
+{
+    FERRY_AUTO(mem) char *data = test_bytes(500000, 3);
+    char path[32];
+    int r = 0, n = 0;
+    for (; r == 0 && n < 5000; n++) {
+        snprintf(path, sizeof path, "/small%d", n);
+        r = guest_upload(g, path, data, 500000, 0, NULL, NULL);
+    }
+    check_equal(r, -FERRY_ENOSPC);
+    check_equal(access(guest_path(g, path), F_OK), -1);
+    for (int i = 0; i < n - 1; i++) {
+        snprintf(path, sizeof path, "/small%d", i);
+        check(file_is(guest_path(g, path), data, 500000));
+    }
+}
+
 static void body(struct guest *g)
 {
     fx_upload_args a = {.path = (char *)"/f"};
@@ -51,6 +70,7 @@ static void body(struct guest *g)
     /* btrfs frees what it had with its next commits. */
     check(free_bytes(g) + (4 << 20) > before);
     check_equal(guest_upload(g, "/g", old, 100000, 0, NULL, NULL), 0);
+    fill_with_small_ones(g);
 }
 
 static void on(const char *type, unsigned mib)
