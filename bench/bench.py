@@ -9,7 +9,6 @@ the order changes from round to round; a ratio is the median of the rounds' own 
 machine slows both, and the table says how busy it was.
 """
 import argparse
-import glob
 import json
 import os
 import shutil
@@ -19,42 +18,19 @@ import sys
 import tempfile
 import time
 
+from peer import new_peer
 from side import Side
 
-HERE = os.path.dirname(os.path.abspath(__file__))
-TOP = os.path.dirname(HERE)
 MIB = 1 << 20
 
 
 # ---- the sides ---------------------------------------------------------------------------
 
 
-def cached_kernel():
-    """libguestfs looks for a kernel in /boot, where we never put one: ours, then."""
-    for image in glob.glob(TOP + "/build/cache/*/boot/vmlinuz-*"):
-        version = image.rsplit("/vmlinuz-", 1)[1]
-        tree = image.rsplit("/boot/", 1)[0] + "/lib/modules/" + version
-        if os.path.isdir(tree):
-            return image, tree
-    sys.exit("bench: no kernel in build/cache: ./dev build first")
-
-
-def peer_environment(work):
-    image, tree = cached_kernel()
-    return {
-        "LIBGUESTFS_BACKEND": "direct",
-        "LIBGUESTFS_BACKEND_SETTINGS": "force_tcg",
-        "LIBGUESTFS_CACHEDIR": work,
-        "SUPERMIN_KERNEL": image,
-        "SUPERMIN_MODULES": tree,
-    }
-
-
 def new_side(name, work):
     if name == "ours":
         return Side(name, ["bench_worker"])
-    argv = ["/usr/bin/python3", "-B", HERE + "/peer_libguestfs.py"]
-    return Side(name, argv, peer_environment(work))
+    return new_peer(work)
 
 
 # ---- the material ------------------------------------------------------------------------
@@ -290,7 +266,7 @@ def compare(ours, peers, value):
 
 
 def add_ratio_of_medians(row, base):
-    """A workload that only we can do is compared with the peer's way of doing it."""
+    """What only we can do (many in flight) is compared with the peer's way to the same end."""
     if "libguestfs" not in row and base and "libguestfs" in base and "ours" in row:
         row["ratio"] = row["ours"]["median"] / base["libguestfs"]["median"]
 
@@ -310,6 +286,7 @@ def summary(results, args):
 
     for name in ("cold launch", "shutdown"):
         add(name, "s", lambda a: a["s"])
+    add("cold launch", "CPU s", lambda a: a["cpu_qemu"] + a["cpu_host"])
     for name, unit, work, _ in workloads(args):
         add(name, unit, lambda a, work=work: speed(a, work))
         add(name, "CPU s/GiB" if work else "CPU s/1000", lambda a, work=work: cost(a, work))

@@ -55,8 +55,9 @@ class Side:
         if "unsupported" in reply:
             return None
         after = self.cpu()
-        reply["cpu_qemu"] = round(after[0] - before[0], 2)
-        reply["cpu_host"] = round(after[1] - before[1], 2)
+        # A process that has ended takes its account with it.
+        reply["cpu_qemu"] = round(max(0, after[0] - before[0]), 2)
+        reply["cpu_host"] = round(max(0, after[1] - before[1]), 2)
         return reply
 
     def peak_rss(self):
