@@ -260,11 +260,41 @@ int ferryd_scan_volumes(struct ferryd_call *c, struct ferryd_names *list, ferry_
 
 /* ---- what a caller means by a device ------------------------------------------------- */
 
+/* The disk of our own programs has a node too, and is nobody's. */
 bool ferryd_is_device(const char *path)
 {
-    struct stat st;
+    struct stat st, usr;
     return strncmp(path, "/dev/", 5) == 0 && !strstr(path, "/.") &&
-           stat(path, &st) == 0 && S_ISBLK(st.st_mode);
+           stat(path, &st) == 0 && S_ISBLK(st.st_mode) &&
+           !(stat("/usr", &usr) == 0 && st.st_rdev == usr.st_dev);
+}
+
+/* "sda", "sdb12" */
+static bool is_drive_name(const char *name)
+{
+    if (strncmp(name, "sd", 2) != 0)
+        return false;
+    const char *p = name + 2;
+    size_t letters = strspn(p, "abcdefghijklmnopqrstuvwxyz");
+    p += letters;
+    return letters > 0 && p[strspn(p, "0123456789")] == '\0';
+}
+
+int ferryd_device_or_file(struct ferryd_call *c, const char *path, bool *ret_device,
+                          ferry_error *e)
+{
+    int r = 0;
+    *ret_device = ferryd_is_device(path);
+    if (*ret_device || strncmp(path, "/dev/", 5) != 0)
+        return 0;
+    if (is_drive_name(path + 5))
+        return ferryd_failf(c, e, -FERRY_ENODEV, "%s: no such device", path);
+    if (strchr(path + 5, '/')) {
+        FERRY_AUTO(names) struct ferryd_names list = {0};
+        r = ferryd_scan_volumes(c, &list, e);
+        *ret_device = r == 0 && ferryd_is_device(path);
+    }
+    return r;
 }
 
 int ferryd_need_device(struct ferryd_call *c, const char *device, ferry_error *e)

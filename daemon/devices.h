@@ -37,6 +37,11 @@ FERRY_CO int ferryd_scan_volumes(struct ferryd_call *c, struct ferryd_names *lis
  * touch the disk. A logical volume counts only when it has been activated. */
 bool ferryd_is_device(const char *path);
 
+/* The same for a transfer, whose path may be either: volumes are activated for what may be
+ * one, and a drive that is not there is -FERRY_ENODEV, not a file below the image's /dev. */
+FERRY_CO int ferryd_device_or_file(struct ferryd_call *c, const char *path,
+                                   bool *ret_device, ferry_error *e);
+
 /* Makes sure that `device` is one, activating logical volumes when it may be one of those.
  * -FERRY_ENODEV with a text. */
 FERRY_CO int ferryd_need_device(struct ferryd_call *c, const char *device,

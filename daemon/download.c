@@ -269,7 +269,10 @@ int ferryd_download(struct ferryd_call *c, const fx_download_args *a,
     struct download d = {.call = c, .args = a};
     ferry_sem_init(&d.planning, 1);
     ferry_cond_init(&d.changed);
-    int r = ferryd_is_device(a->path) ? 0 : ferryd_root_get(c, &d.root, e);
+    bool device;
+    int r = ferryd_device_or_file(c, a->path, &device, e);
+    if (r == 0 && !device)
+        r = ferryd_root_get(c, &d.root, e);
     if (r == 0) {
         r = download(&d);
         if (r < 0)

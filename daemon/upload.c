@@ -427,12 +427,12 @@ int ferryd_upload(struct ferryd_call *c, const fx_upload_args *a, fx_upload_ret 
                   ferry_error *e)
 {
     struct upload u = {.call = c, .args = a};
-    int r = 0;
-    if (!ferryd_is_device(a->path)) {
+    bool device;
+    int r = ferryd_device_or_file(c, a->path, &device, e);
+    if (r == 0 && !device)
         r = ferryd_root_get(c, &u.root, e);
-        if (r == 0)
-            r = check_early(&u, e);
-    }
+    if (r == 0 && !device)
+        r = check_early(&u, e);
     if (r == 0) {
         r = upload(&u);
         if (r < 0)
