@@ -119,10 +119,22 @@ static void volume_is_mounted_without_being_listed(void **state)
     vm_launch();
     assert_ok(ferry_mount_ro(vm, "/dev/vg-one/data", "/", &err));
     assert_guest_is("/file", data, LEN);
+    assert_fails(ferry_upload_mem(vm, "x", 1, "/dev/vg-one/data", NULL, &err), FERRY_EBUSY,
+                 "/dev/vg-one/data");
     assert_fails(ferry_mount(vm, "/dev/vg-one/none", "/mnt", &err), FERRY_ENODEV,
                  "/dev/vg-one/none");
     vm_shutdown();
     free(data);
+}
+
+/* A third one, whose first call is a transfer of the device. */
+static void volume_is_read_as_a_device(void **state)
+{
+    (void)state;
+    vm_launch();
+    assert_ok(ferry_download(vm, "/dev/vg-one/data", scratch("again"), NULL, &err));
+    vm_shutdown();
+    assert_same_file(scratch("again"), scratch("lv"));
 }
 
 int main(void)
@@ -131,6 +143,7 @@ int main(void)
         vm_test(volumes_are_listed),
         vm_test(volume_takes_files),
         vm_test(volume_is_mounted_without_being_listed),
+        vm_test(volume_is_read_as_a_device),
     };
     return cmocka_run_group_tests(tests, launch_with_group, vm_teardown);
 }
