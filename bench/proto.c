@@ -21,8 +21,8 @@
 
 #define BULK (1024ull * 1024 * 1024)
 #define MESSAGES 2000000
-#define CALLS 50000
-#define AT_ONCE 64
+#define CALLS 1000 /* by each caller */
+#define CALLERS 64
 
 enum { NOTHING, SINK, SOURCE };
 
@@ -180,7 +180,7 @@ static FERRY_CO double download(ferry_conn *c)
 
 static FERRY_CO int call_often(void *arg)
 {
-    for (int i = 0; i < CALLS / AT_ONCE; i++) {
+    for (int i = 0; i < CALLS; i++) {
         ferry_stream *st;
         call(arg, NOTHING, &st);
         end(st);
@@ -188,12 +188,12 @@ static FERRY_CO int call_often(void *arg)
     return 0;
 }
 
-static FERRY_CO double calls(ferry_conn *c, int at_once)
+static FERRY_CO double calls(ferry_conn *c, int callers)
 {
     uint64_t begin = now_ns();
     ferry_scope scope;
     ferry_scope_open(&scope, 0);
-    for (int i = 0; i < at_once; i++)
+    for (int i = 0; i < callers; i++)
         must(ferry_spawn(&scope, "caller", call_often, c));
     must(ferry_scope_join(&scope));
     return (double)(now_ns() - begin) / 1e9;
@@ -208,8 +208,8 @@ static FERRY_CO void measure(struct side *s)
     figure("4 KiB writes", (double)BULK / 4 / 1e6 / upload(c, BULK / 4, 4096), "MB/s");
     figure("64-byte messages", MESSAGES / 1e3 / upload(c, 64ull * MESSAGES, 64),
            "1000/s");
-    figure("calls, one at a time", CALLS / AT_ONCE / calls(c, 1), "/s");
-    figure("calls, 64 at once", CALLS / AT_ONCE * AT_ONCE / calls(c, AT_ONCE), "/s");
+    figure("calls, one at a time", CALLS / calls(c, 1), "/s");
+    figure("calls, 64 at once", CALLERS * CALLS / calls(c, CALLERS), "/s");
 }
 
 int main(void)
