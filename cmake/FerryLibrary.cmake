@@ -5,15 +5,9 @@ set(parts base async schema proto launch api)
 set(objects "")
 set(libraries "")
 foreach(part IN LISTS parts)
-  if(TARGET ferry_${part})
-    list(APPEND objects $<TARGET_OBJECTS:ferry_${part}>)
-    list(APPEND libraries ferry_${part})
-  endif()
+  list(APPEND objects $<TARGET_OBJECTS:ferry_${part}>)
+  list(APPEND libraries ferry_${part})
 endforeach()
-if(NOT objects)
-  return() # nothing is there yet
-endif()
-
 file(GLOB FERRY_PUBLIC_HEADERS CONFIGURE_DEPENDS
      ${PROJECT_SOURCE_DIR}/include/guestferry/*.h)
 get_property(FERRY_GENERATED_HEADERS GLOBAL PROPERTY FERRY_GENERATED_HEADERS)
@@ -62,7 +56,7 @@ include(CMakePackageConfigHelpers)
 set(config_dir ${CMAKE_INSTALL_LIBDIR}/cmake/guestferry)
 
 install(TARGETS guestferry EXPORT guestferry)
-install(FILES ${PROJECT_SOURCE_DIR}/include/guestferry.h TYPE INCLUDE OPTIONAL)
+install(FILES ${PROJECT_SOURCE_DIR}/include/guestferry.h TYPE INCLUDE)
 install(FILES ${FERRY_PUBLIC_HEADERS} ${FERRY_GENERATED_HEADERS}
         DESTINATION ${CMAKE_INSTALL_INCLUDEDIR}/guestferry)
 install(EXPORT guestferry NAMESPACE guestferry:: DESTINATION ${config_dir}

@@ -76,16 +76,6 @@ endfunction()
 # users link too.
 function(ferry_library name)
   cmake_parse_arguments(PARSE_ARGV 1 arg "" "" "SOURCES;DEPENDS;EXTERNAL")
-  # While the house is being built: what is listed and not there yet is left out.
-  foreach(source IN LISTS arg_SOURCES)
-    if(NOT IS_ABSOLUTE ${source} AND NOT EXISTS ${CMAKE_CURRENT_SOURCE_DIR}/${source})
-      message(STATUS "ferry_${name}: no ${source} yet")
-      list(REMOVE_ITEM arg_SOURCES ${source})
-    endif()
-  endforeach()
-  if(NOT arg_SOURCES)
-    return()
-  endif()
   add_library(ferry_${name} STATIC ${arg_SOURCES})
   ferry_configure(ferry_${name} SCOPE PUBLIC
                   DEPENDS ${arg_DEPENDS} EXTERNAL ${arg_EXTERNAL})
@@ -116,7 +106,8 @@ function(ferry_public_header)
   set_property(GLOBAL APPEND PROPERTY FERRY_GENERATED_HEADERS ${ARGN})
 endfunction()
 
-# Adds the directories that are there. A macro: a part may set variables for later ones.
+# Adds the directories that are there: what is not needed to build may be left out of a
+# source package. A macro: a part may set variables for later ones.
 macro(ferry_parts)
   foreach(part ${ARGN})
     if(EXISTS ${CMAKE_CURRENT_SOURCE_DIR}/${part}/CMakeLists.txt)

@@ -25,9 +25,9 @@ ALLOWED = {
     "bindings": set(),
 }
 
-# libuv belongs to src/async; besides it, the two mains start a loop: the daemon's, and
-# the private thread's of ctx. An example on a borrowed loop brings its own.
-MAY_USE_UV = re.compile(r"src/async/|daemon/main\.c$|src/api/engine\w*\.c$|examples/")
+# libuv belongs to src/async; besides it, the daemon's main runs a loop, and an example on
+# a borrowed loop brings its own.
+MAY_USE_UV = re.compile(r"src/async/|daemon/main\.c$|examples/")
 
 # Arithmetic and text only, so that a test needs no loop.
 PURE = re.compile(r"/(frame|codec|window|argv|drive)\.[ch]$")
