@@ -24,11 +24,13 @@ static atomic_int kicks, told, last_seen, errno_lost;
 static void on_signal(int sig)
 {
     (void)sig;
-    errno = EXDEV; /* something rare: this is what a handler leaves behind */
+    int interrupted = errno;
+    errno = EXDEV; /* something rare, to see whether it is there afterwards */
     atomic_fetch_add(&kicks, 1);
     ferry_loop_kick(kicked_loop);
     if (errno != EXDEV)
         atomic_fetch_add(&errno_lost, 1);
+    errno = interrupted;
 }
 
 static void on_kick(void *arg)
