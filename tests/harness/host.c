@@ -30,24 +30,39 @@ void scratch_make(void)
         fail_msg("%s: %s", directory, strerror(errno));
 }
 
+/* Every path that was asked for, until the end. */
+static struct path {
+    struct path *next;
+    char name[];
+} *paths;
+
 void scratch_remove(void)
 {
     if (directory[0])
         host("rm -rf '%s'", directory);
     directory[0] = '\0';
+    while (paths) {
+        struct path *p = paths;
+        paths = p->next;
+        free(p);
+    }
 }
 
 const char *scratch(const char *fmt, ...)
 {
-    static char paths[8][PATH_MAX];
-    static unsigned next;
-    char *path = paths[next++ % 8];
+    char name[NAME_MAX];
     va_list ap;
-    int n = snprintf(path, PATH_MAX, "%s/", directory);
     va_start(ap, fmt);
-    vsnprintf(path + n, PATH_MAX - (size_t)n, fmt, ap);
+    vsnprintf(name, sizeof name, fmt, ap);
     va_end(ap);
-    return path;
+
+    size_t size = strlen(directory) + strlen(name) + 2;
+    struct path *p = malloc(sizeof *p + size);
+    assert_non_null(p);
+    snprintf(p->name, size, "%s/%s", directory, name);
+    p->next = paths;
+    paths = p;
+    return p->name;
 }
 
 /* ---- content ------------------------------------------------------------------------ */

@@ -22,7 +22,7 @@
 /* A new directory in the build tree (on a disk, where /tmp may be memory). */
 void scratch_make(void);
 void scratch_remove(void);
-/* The path of a name in it: one of a few static buffers, for use at once. */
+/* The path of a name in it; not to be freed. */
 const char *scratch(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 
 /* ---- content ------------------------------------------------------------------------ */
