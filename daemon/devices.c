@@ -190,6 +190,13 @@ bool ferryd_has_partitions(const char *device)
     return list.len > 0;
 }
 
+bool ferryd_is_whole_disk(const char *device)
+{
+    char path[300];
+    snprintf(path, sizeof path, SYS_BLOCK "/%s", device + strlen("/dev/"));
+    return !strchr(device + strlen("/dev/"), '/') && access(path, F_OK) == 0;
+}
+
 /* ---- logical volumes ---------------------------------------------------------------- */
 
 /* "my--vg-lv" is what device-mapper calls /dev/my-vg/lv: a hyphen of a name is doubled. */

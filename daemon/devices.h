@@ -27,6 +27,9 @@ int ferryd_scan_partitions(struct ferryd_names *list);
  * file system. */
 bool ferryd_has_partitions(const char *device);
 
+/* Of a device (ferryd_is_device): a drive, not a partition or a volume. */
+bool ferryd_is_whole_disk(const char *device);
+
 /* Activates what volume groups there are and adds their volumes as /dev/VG/LV. A run of lvm costs
  * 0.3 s under TCG: for callers who have seen a physical volume, or a name that may be a
  * volume's. */

@@ -35,21 +35,25 @@ static FERRY_CO int wipe(struct ferryd_call *c, const char *device, ferry_error 
 
 /* ---- mkfs ------------------------------------------------------------------------------ */
 
+/* Runs a program whose failure has a reason that can be told apart. */
+static FERRY_CO int run_maker(struct ferryd_call *c, const char *const argv[],
+                              const char *input, ferry_error *e)
+{
+    FERRY_AUTO(mem) char *why = NULL;
+    int r = ferryd_run_status(c, argv, input, NULL, &why, e);
+    if (r > 0)
+        r = ferryd_failf(c, e, ferryd_mkfs_reason(why), "%s: %s", argv[0],
+                         why[0] ? why : "failed without saying why");
+    return r;
+}
+
 static FERRY_CO int do_mkfs(struct ferryd_call *c, const fx_mkfs_args *a, ferry_error *e)
 {
     struct ferryd_mkfs m;
     int r = ferryd_mkfs_argv(a->fstype, a->device, a->label, a->blocksize, &m, e);
     if (r == 0)
         r = wipe(c, a->device, e);
-    if (r < 0)
-        return r;
-
-    FERRY_AUTO(mem) char *why = NULL;
-    r = ferryd_run_status(c, m.argv, NULL, NULL, &why, e);
-    if (r > 0)
-        r = ferryd_failf(c, e, ferryd_mkfs_reason(why), "%s: %s", m.argv[0],
-                         why[0] ? why : "failed without saying why");
-    return r;
+    return r == 0 ? run_maker(c, m.argv, NULL, e) : r;
 }
 
 int ferryd_mkfs(struct ferryd_call *c, const fx_mkfs_args *a, ferry_error *e)
@@ -85,11 +89,15 @@ static FERRY_CO int do_part_disk(struct ferryd_call *c, const fx_part_disk_args 
                                  const char *script, ferry_error *e)
 {
     const char *const argv[] = {"sfdisk", "-q", "-w", "never", a->device, NULL};
-    int r = wipe(c, a->device, e);
+    int r = ferryd_need_device(c, a->device, e);
+    if (r == 0 && !ferryd_is_whole_disk(a->device))
+        r = ferryd_failf(c, e, -FERRY_EINVAL, "%s: not a whole disk", a->device);
     if (r == 0)
-        r = ferryd_run(c, argv, script, NULL, e);
+        r = wipe(c, a->device, e);
+    if (r == 0)
+        r = run_maker(c, argv, script, e);
     if (r == 0 && !ferryd_has_partitions(a->device))
-        r = ferryd_failf(c, e, -FERRY_EINVAL, "%s: not a disk that can have partitions",
+        r = ferryd_failf(c, e, -FERRY_EIO, "%s: the kernel does not see the partition",
                          a->device);
     return r;
 }

@@ -19,7 +19,7 @@ struct ferryd_mkfs {
 int ferryd_mkfs_argv(const char *type, const char *device, const char *label,
                      uint32_t blocksize, struct ferryd_mkfs *m, ferry_error *e);
 
-/* What the last words of a mkfs that failed mean. */
+/* What the last words of a mkfs or sfdisk that failed mean. */
 int ferryd_mkfs_reason(const char *text);
 
 #endif

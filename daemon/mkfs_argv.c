@@ -88,7 +88,8 @@ int ferryd_mkfs_argv(const char *type, const char *device, const char *label,
     return 0;
 }
 
-/* The programs say it in words only. */
+/* The programs say it in words only (sfdisk, of a disk that ends before the partition begins: "out of
+ * range"). */
 int ferryd_mkfs_reason(const char *text)
 {
     static const struct {
@@ -97,6 +98,7 @@ int ferryd_mkfs_reason(const char *text)
     } reasons[] = {
         {"too small", -FERRY_ENOSPC},        {"must be larger", -FERRY_ENOSPC},
         {"not enough space", -FERRY_ENOSPC}, {"Not enough space", -FERRY_ENOSPC},
+        {"minimum size", -FERRY_ENOSPC},     {"out of range", -FERRY_ENOSPC},
         {"No space left", -FERRY_ENOSPC},    {"nvalid", -FERRY_EINVAL},
         {"llegal", -FERRY_EINVAL},           {"too large", -FERRY_EINVAL},
         {"too many", -FERRY_EINVAL},

@@ -80,5 +80,9 @@ int ferryd_wipe(const char *device)
     uint64_t start = size < WIPE_START ? size : WIPE_START;
     uint64_t end = size - start < WIPE_END ? start : size - WIPE_END;
     int r = zero(fd, 0, start);
-    return r == 0 ? zero(fd, end, size) : r;
+    if (r == 0)
+        r = zero(fd, end, size);
+    if (r == 0)
+        ioctl(fd, BLKRRPART); /* partitions that are no more; EINVAL: it is one itself */
+    return r;
 }

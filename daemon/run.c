@@ -11,6 +11,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <strings.h>
 #include <sys/mman.h>
 #include <sys/wait.h>
 
@@ -100,6 +101,8 @@ const char *ferryd_last_line(const char *program, const char *text, size_t *ret_
 
     for (const char *p = text; *p;) {
         p += strspn(p, " \t\r\n");
+        if (len > 0 && strncasecmp(p, "usage:", 6) == 0)
+            break; /* how to call it is no reason; what stands before that is */
         size_t n = strcspn(p, "\r\n");
         if (n > 0) {
             line = p;

@@ -26,7 +26,7 @@ FERRY_CO int ferryd_run(const struct ferryd_call *c, const char *const argv[],
 
 /* ---- pure ------------------------------------------------------------------------- */
 
-/* The last line of `text` that is not blank, without the name of the program in front and
+/* The last line of `text` that is not blank (and stands before a "Usage:"), without the name of the program in front and
  * without spaces around it. *ret_len bytes at the returned place; "" when there is none. */
 const char *ferryd_last_line(const char *program, const char *text, size_t *ret_len);
 
