@@ -52,18 +52,29 @@ def programs(tree, wanted):
     _dracut_install(tree, "-l", "-a", *paths)
 
 
-def files(tree, wanted):
-    """Data of the host's, whole directories too. `wanted`: package -> paths."""
+def _present(wanted):
+    """All paths of `wanted` (package -> paths), each of them checked."""
     for package, paths in wanted.items():
         for path in paths:
             if not os.path.exists(path):
                 raise Failed(f"{path} is not here: apt-get install {package}")
-            target = tree + path
-            os.makedirs(os.path.dirname(target), exist_ok=True)
-            if os.path.isdir(path):
-                shutil.copytree(path, target, copy_function=shutil.copyfile)
-            else:
-                shutil.copyfile(path, target)
+            yield path
+
+
+def files(tree, wanted):
+    """Data of the host's, whole directories too."""
+    for path in _present(wanted):
+        target = tree + path
+        os.makedirs(os.path.dirname(target), exist_ok=True)
+        if os.path.isdir(path):
+            shutil.copytree(path, target, copy_function=shutil.copyfile)
+        else:
+            shutil.copyfile(path, target)
+
+
+def firmware(wanted):
+    """Paths of what qemu loads, not the guest."""
+    return list(_present(wanted))
 
 
 def libraries_of(tree, program):
