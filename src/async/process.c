@@ -1,5 +1,6 @@
 /* Child processes: see process.h. A uv_poll on the pidfd reaps the child the moment it ends,
- * whether somebody waits for it or not. */
+ * whether somebody waits for it or not. Where there are no pidfds (valgrind 3.19, some
+ * sandboxes) a timer looks every few milliseconds instead. */
 #include "async/process.h"
 
 #include "async/internal.h"
@@ -20,16 +21,24 @@
 #define P_PIDFD 3
 #endif
 
+/* How often to look for a child's end without a pidfd, ms. */
+#define LOOK_AGAIN 10
+
 /* Descriptors a child may be given. */
 #define MAX_FDS 64
 
 extern char **environ;
 
 struct ferry_process {
-    uv_poll_t uv; /* on the pidfd; not there when pidfd is -1 */
+    union {
+        uv_handle_t handle;
+        uv_poll_t poll;   /* on the pidfd */
+        uv_timer_t timer; /* when pidfd is -1 */
+    } uv;
     ferry_loop *loop;
     pid_t pid;
     int pidfd;
+    bool watched; /* there is a handle; else it has ended before */
     bool group;
     bool ended;
     bool freed; /* the owner has gone; free at the end */
@@ -39,19 +48,27 @@ struct ferry_process {
 
 /* ---- the end of a child ------------------------------------------------------------ */
 
+static int wait_for(ferry_process *p, siginfo_t *ret, int options)
+{
+    *ret = (siginfo_t){0};
+    if (p->pidfd >= 0)
+        return waitid(P_PIDFD, (id_t)p->pidfd, ret, WEXITED | WNOHANG | options);
+    return waitid(P_PID, (id_t)p->pid, ret, WEXITED | WNOHANG | options);
+}
+
 /* Nobody's child any more: SIGCHLD is ignored, or the host program waited for it. */
-static bool is_gone(int pidfd)
+static bool is_gone(ferry_process *p)
 {
     siginfo_t si;
-    return waitid(P_PIDFD, (id_t)pidfd, &si, WEXITED | WNOHANG | WNOWAIT) < 0 &&
-           errno == ECHILD;
+    return wait_for(p, &si, WNOWAIT) < 0 && errno == ECHILD;
 }
 
 static void on_closed(uv_handle_t *h)
 {
     ferry_process *p = h->data;
     ferry_loop *loop = p->loop;
-    close(p->pidfd);
+    if (p->pidfd >= 0)
+        close(p->pidfd);
     free(p);
     ferry_loop_unref(loop);
 }
@@ -62,22 +79,34 @@ static int wait_status(const siginfo_t *si)
                                      : W_EXITCODE(0, si->si_status);
 }
 
-static void on_end(uv_poll_t *h, int status, int events)
+static void look(ferry_process *p)
 {
-    ferry_process *p = h->data;
-    (void)status;
-    (void)events;
-    siginfo_t si = {0};
-    int r = waitid(P_PIDFD, (id_t)p->pidfd, &si, WEXITED | WNOHANG);
+    siginfo_t si;
+    int r = wait_for(p, &si, 0);
     if (r == 0 && si.si_pid == 0)
         return; /* not yet */
     p->status = r == 0 ? wait_status(&si) : -1;
     p->ended = true;
-    uv_poll_stop(h);
+    if (p->pidfd >= 0)
+        uv_poll_stop(&p->uv.poll);
+    else
+        uv_timer_stop(&p->uv.timer);
     FERRY_TRACE(async, "process %d ended, status %d", (int)p->pid, p->status);
     ferry_cond_wake(&p->end);
     if (p->freed)
-        uv_close((uv_handle_t *)&p->uv, on_closed);
+        uv_close(&p->uv.handle, on_closed);
+}
+
+static void on_poll(uv_poll_t *h, int status, int events)
+{
+    (void)status;
+    (void)events;
+    look(h->data);
+}
+
+static void on_timer(uv_timer_t *h)
+{
+    look(h->data);
 }
 
 /* ---- spawning ---------------------------------------------------------------------- */
@@ -179,28 +208,47 @@ static void take_back(ferry_process *p)
         close(p->pidfd);
 }
 
-/* Puts a uv_poll on the child's pidfd. A child that is gone before (see is_gone) has ended,
- * and its number may be somebody else's by now: it is not touched again. */
-static int watch(ferry_process *p)
+/* Opens the pidfd; leaves -1 where there are none, or when the child is gone already. */
+static int open_pidfd(ferry_process *p)
 {
     p->pidfd = (int)syscall(SYS_pidfd_open, p->pid, 0);
-    if (p->pidfd < 0 && errno != ESRCH)
+    if (p->pidfd < 0 && errno != ESRCH && errno != ENOSYS && errno != EPERM)
         return -errno;
-    if (p->pidfd < 0 || is_gone(p->pidfd)) {
-        if (p->pidfd >= 0)
-            close(p->pidfd);
-        p->pidfd = -1;
-        p->status = -1;
-        p->ended = true;
-        return 0;
+    return 0;
+}
+
+static int start_handle(ferry_process *p)
+{
+    if (p->pidfd >= 0) {
+        int r = uv_poll_init(p->loop->uv, &p->uv.poll, p->pidfd);
+        if (r < 0)
+            return r;
+        uv_poll_start(&p->uv.poll, UV_READABLE, on_poll);
+    } else {
+        uv_timer_init(p->loop->uv, &p->uv.timer);
+        uv_timer_start(&p->uv.timer, on_timer, LOOK_AGAIN, LOOK_AGAIN);
     }
-    int r = uv_poll_init(p->loop->uv, &p->uv, p->pidfd);
+    p->uv.handle.data = p;
+    uv_unref(&p->uv.handle);
+    ferry_loop_ref(p->loop);
+    p->watched = true;
+    return 0;
+}
+
+/* A child that is gone before it could be watched (see is_gone) has ended, and its number
+ * may be somebody else's by now: it is not touched again. */
+static int watch(ferry_process *p)
+{
+    int r = open_pidfd(p);
     if (r < 0)
         return r;
-    ferry_loop_ref(p->loop);
-    p->uv.data = p;
-    uv_unref((uv_handle_t *)&p->uv);
-    uv_poll_start(&p->uv, UV_READABLE, on_end);
+    if (!is_gone(p))
+        return start_handle(p);
+    if (p->pidfd >= 0)
+        close(p->pidfd); /* perhaps a stranger's */
+    p->pidfd = -1;
+    p->status = -1;
+    p->ended = true;
     return 0;
 }
 
@@ -245,16 +293,16 @@ int ferry_process_wait(ferry_process *p, int *ret_status)
     return 0;
 }
 
-/* The group is signalled by number: safe while the leader is not reaped, which only on_end
- * on this thread does, unless the host program takes part. */
+/* Signals by number are safe while the child is not reaped, which only look() on this thread
+ * does, unless the host program takes part. */
 void ferry_process_kill(ferry_process *p, int sig)
 {
     if (p->ended)
         return;
-    if (p->group && !is_gone(p->pidfd))
-        kill(-p->pid, sig);
-    else
+    if (p->pidfd >= 0 && !p->group)
         syscall(SYS_pidfd_send_signal, p->pidfd, sig, NULL, 0);
+    else if (!is_gone(p))
+        kill(p->group ? -p->pid : p->pid, sig);
 }
 
 void ferry_process_free(ferry_process *p)
@@ -262,16 +310,16 @@ void ferry_process_free(ferry_process *p)
     if (!p)
         return;
     p->freed = true;
-    if (p->pidfd < 0) {
+    if (!p->watched) {
         free(p);
         return;
     }
     if (p->ended) {
-        uv_close((uv_handle_t *)&p->uv, on_closed);
+        uv_close(&p->uv.handle, on_closed);
         return;
     }
     ferry_process_kill(p, SIGKILL);
-    uv_ref((uv_handle_t *)&p->uv); /* the loop stays until it is reaped */
+    uv_ref(&p->uv.handle); /* the loop stays until it is reaped */
 }
 
 const char *ferry_process_describe(int status, char *buf, size_t size)
