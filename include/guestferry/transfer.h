@@ -26,6 +26,8 @@ extern "C" {
  * offset    bytes into the target; implies in_place
  * durable   file and directory are fsynced in the image before the op is OK
  * total     bytes that will come, for progress, when the source cannot tell (a pipe)
+ * stall_ms  FERRY_ETIMEDOUT when for so long nothing has moved (0: no limit). What moves is
+ *           seen in steps of up to 1 MiB, so allow for that on a very slow disk
  *
  * Holes of a source file stay holes. */
 typedef struct ferry_upload_opts {
@@ -36,6 +38,7 @@ typedef struct ferry_upload_opts {
     int durable;
     uint64_t offset;
     uint64_t total;
+    uint32_t stall_ms;
 } ferry_upload_opts;
 
 /* Downloads to a path are atomic in the same way (mode of an existing file is kept).
@@ -43,13 +46,15 @@ typedef struct ferry_upload_opts {
  * offset, length  which part; length 0 = to the end
  * mode            permission bits of a new file; 0 = 0666 less the umask
  * durable         fsync before OK
- * max_bytes       ferry_download_mem: more than this is FERRY_EFBIG (0 = 1 GiB) */
+ * max_bytes       ferry_download_mem: more than this is FERRY_EFBIG (0 = 1 GiB)
+ * stall_ms        FERRY_ETIMEDOUT when for so long no byte has come or gone (0: no limit) */
 typedef struct ferry_download_opts {
     size_t size;
     uint64_t offset, length;
     uint32_t mode;
     int durable;
     uint64_t max_bytes;
+    uint32_t stall_ms;
 } ferry_download_opts;
 
 /* Errors of all: FERRY_ENOENT, FERRY_EISDIR, FERRY_ENOTDIR, FERRY_EACCES, FERRY_ENOSPC,

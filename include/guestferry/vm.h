@@ -43,6 +43,11 @@ typedef enum ferry_vm_state {
  * cpus              guest CPUs (default 1: under tcg a second costs more than it gives)
  * launch_timeout_ms for the whole launch, fallbacks included (default 120000)
  * call_timeout_ms   for every later call that has no ferry_op_timeout() (default none)
+ * grace_ms          how long the appliance may take to answer a cancel before it is given up
+ *                   (default 2000)
+ * heartbeat_ms      an appliance that has not been heard of for so long while a call is pending is
+ *                   asked for a sign of life; without one for as long again it is
+ *                   dead (default 15000; UINT32_MAX: never)
  * appliance         directory of kernel and initramfs (default $FERRY_APPLIANCE, else the
  *                   installed one)
  * qemu              program (default $FERRY_QEMU, else qemu-system-x86_64 from $PATH) */
@@ -55,6 +60,8 @@ typedef struct ferry_vm_opts {
     uint32_t call_timeout_ms;
     const char *appliance;
     const char *qemu;
+    uint32_t grace_ms;
+    uint32_t heartbeat_ms;
 } ferry_vm_opts;
 
 /* format   "raw", "qcow2", "vmdk", "vdi"; NULL: by the path's extension (.img .raw .iso .bin

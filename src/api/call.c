@@ -2,7 +2,7 @@
  *
  *      cancel --> RESET --> daemon unwinds --> REPLY "cancelled"   the op is CANCELLED
  *                              '-- was done --> REPLY "ok"          the op is OK
- *                              '-- silent for FERRY_GRACE_MS        the VM is given up
+ *                              '-- silent for grace_ms              the VM is given up
  */
 #include "api/call.h"
 #include "base/auto.h"
@@ -54,11 +54,11 @@ static int decode_reply(ferry_op *op, const ferry_call_desc *d, const ferry_slic
 
 /* After a RESET: the daemon's answer, within the grace period. Not shortened by the cancel
  * that brought us here. */
-static FERRY_CO int wait_for_clean_up(ferry_stream *st, ferry_slice *ret)
+static FERRY_CO int wait_for_clean_up(ferry_vm *vm, ferry_stream *st, ferry_slice *ret)
 {
     ferry_scope s;
     ferry_scope_open(&s, FERRY_SCOPE_SHIELD);
-    ferry_scope_deadline(&s, FERRY_GRACE_MS);
+    ferry_scope_deadline(&s, vm->grace_ms);
     int r = ferry_stream_wait_reply(st, ret);
     ferry_scope_join(&s);
     return r;
@@ -68,7 +68,7 @@ static FERRY_CO int stop(ferry_op *op, ferry_stream *st, int code, ferry_slice *
 {
     ferry_op_phase(op, "cancelling");
     ferry_stream_reset(st, code);
-    int r = wait_for_clean_up(st, ret);
+    int r = wait_for_clean_up(op->vm, st, ret);
     if (r == -FERRY_ETIMEDOUT)
         ferry_vm_condemn(op->vm,
                          "the appliance did not answer a cancel in time; launch a "

@@ -49,7 +49,7 @@ FERRY_CO int ferry_call_open(ferry_op *op, const ferry_call_desc *d, ferry_buf *
 
 /* Waits for the REPLY and decodes it: the daemon's status as the error, its result into ret
  * (zeroed; of d->ret_size; xdr_free it; NULL when there is none). On a cancel: RESET, then
- * waits for the daemon to have cleaned up, at most FERRY_GRACE_MS; what it had committed
+ * waits for the daemon to have cleaned up, at most grace_ms; what it had committed
  * by then is success. */
 FERRY_CO int ferry_call_finish(ferry_op *op, const ferry_call_desc *d, ferry_stream *st,
                                void *ret, ferry_error *e);

@@ -66,7 +66,10 @@ static FERRY_CO int receive_all(struct download *d, ferry_error *e)
 
 static FERRY_CO int transfer(ferry_op *op, struct download *d, ferry_error *e)
 {
-    ferry_meter meter = {.op = op, .read = read_progress, .arg = d};
+    ferry_meter meter = {.op = op,
+                         .read = read_progress,
+                         .arg = d,
+                         .stall_ms = d->opts.stall_ms};
     fx_download_ret ret = {0};
 
     ferry_op_phase(op, "copying");
@@ -76,7 +79,7 @@ static FERRY_CO int transfer(ferry_op *op, struct download *d, ferry_error *e)
                : ferry_call_abort(op, &ferry_desc_download, d->stream, r, e);
     ferry_meter_stop(&meter);
     if (r < 0)
-        return r;
+        return ferry_meter_verdict(&meter, r, "download", d->src, e);
     if (ret.value != d->received)
         return ferry_fail(e, -FERRY_EPROTO, "download",
                           "%s: %llu bytes sent, %llu arrived", d->src,

@@ -24,9 +24,6 @@
 #include <pthread.h>
 #include <stdatomic.h>
 
-/* How long the daemon has to answer a cancel before the VM is given up. */
-#define FERRY_GRACE_MS 2000
-
 struct ferry_ctx {
     atomic_uint refs;
     ferry_loop *loop;
@@ -65,7 +62,7 @@ struct ferry_vm {
     ferry_machine_spec spec;
     ferry_launch_times times;
     char *console; /* tail, kept when the machine goes; malloced */
-    uint32_t launch_timeout_ms, call_timeout_ms;
+    uint32_t launch_timeout_ms, call_timeout_ms, grace_ms, heartbeat_ms;
 
     /* loop */
     ferry_list link; /* ctx->vms */

@@ -6,6 +6,7 @@
  *      VM freed --------'
  *      shutdown asks (vm->quit) ----> quit qemu in good order --> DOWN, with what it said
  */
+#include "api/heartbeat.h"
 #include "api/internal.h"
 #include "base/trace.h"
 
@@ -113,6 +114,8 @@ static FERRY_CO void watch(struct keeper *k)
     int r = ferry_spawn(&s, "connection", run_conn, k);
     if (r == 0)
         r = ferry_spawn(&s, "machine", run_machine, k);
+    if (r == 0)
+        r = ferry_spawn(&s, "heartbeat", ferry_heartbeat, k->vm);
     if (r == 0)
         wait_for_the_end(k);
     else

@@ -10,12 +10,16 @@
 
 /* ---- launch ------------------------------------------------------------------------ */
 
+/* The daemon's words, for a terminal: no control characters. */
 static void on_log(void *arg, const char *text, size_t len)
 {
+    char line[256];
+    size_t n = len < sizeof line - 1 ? len : sizeof line - 1;
     (void)arg;
-    (void)text;
-    (void)len;
-    FERRY_TRACE(daemon, "%.*s", (int)len, text);
+    for (size_t i = 0; i < n; i++)
+        line[i] = (unsigned char)text[i] < ' ' || text[i] == 0x7f ? '?' : text[i];
+    line[n] = '\0';
+    FERRY_TRACE(daemon, "%s", line);
 }
 
 static FERRY_CO int greet(void *arg, ferry_link *channel, ferry_error *e)

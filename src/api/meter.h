@@ -1,4 +1,4 @@
-/* Progress of a transfer: a task that copies the counts to the op ten times a second, and works
+/* Progress of a transfer, and its stall timeout: a task that copies the counts to the op ten times a second, and works
  * out the rate over a few seconds. */
 #ifndef FERRY_API_METER_H
 #define FERRY_API_METER_H
@@ -14,7 +14,12 @@ typedef struct ferry_meter {
     void (*read)(void *arg, uint64_t *ret_bytes, uint64_t *ret_total);
     void *arg;
 
+    uint32_t stall_ms; /* the op's scope is cancelled when bytes stand still so long; 0: never */
+    bool stalled; /* ... which has happened */
+
     ferry_scope scope;
+    uint64_t moved_ms; /* when bytes last changed */
+    uint64_t moved;
     uint64_t bytes[FERRY_METER_WINDOW];
     uint64_t at_ms[FERRY_METER_WINDOW];
     unsigned ticks;
@@ -24,5 +29,9 @@ typedef struct ferry_meter {
  * without memory there is none. */
 FERRY_CO void ferry_meter_start(ferry_meter *m);
 FERRY_CO void ferry_meter_stop(ferry_meter *m);
+
+/* The code of a transfer that ended with r, and if it was the meter that ended it, the error. */
+int ferry_meter_verdict(const ferry_meter *m, int r, const char *where,
+                        const char *what, ferry_error *e);
 
 #endif

@@ -54,8 +54,7 @@ static FERRY_CO int send_all(struct upload *u, uint64_t *ret_sent, ferry_error *
         }
         *ret_sent += p.hole ? p.hole : p.data.len;
         r = p.hole ? ferry_stream_write_hole(u->stream, p.hole)
-                   : ferry_stream_write(u->stream,
-                                        p.data); /* owns the data, even on error */
+                   : ferry_stream_write(u->stream, p.data); /* owns it, even on error */
         if (r < 0)
             return r;
     }
@@ -63,7 +62,10 @@ static FERRY_CO int send_all(struct upload *u, uint64_t *ret_sent, ferry_error *
 
 static FERRY_CO int transfer(ferry_op *op, struct upload *u, ferry_error *e)
 {
-    ferry_meter meter = {.op = op, .read = read_progress, .arg = u};
+    ferry_meter meter = {.op = op,
+                         .read = read_progress,
+                         .arg = u,
+                         .stall_ms = u->opts.stall_ms};
     fx_upload_ret ret = {0};
     uint64_t sent = 0;
 
@@ -78,7 +80,7 @@ static FERRY_CO int transfer(ferry_op *op, struct upload *u, ferry_error *e)
     }
     ferry_meter_stop(&meter);
     if (r < 0)
-        return r;
+        return ferry_meter_verdict(&meter, r, "upload", u->dst, e);
     if (ret.value != sent)
         return ferry_fail(e, -FERRY_EIO, "upload", "%s: %llu bytes sent, %llu written",
                           u->dst, (unsigned long long)sent,

@@ -11,6 +11,8 @@
 #define MEMORY_MIB 512     /* mkfs.xfs and ntfs-3g of a TB disk stay below it */
 #define MEMORY_MIB_MIN 256 /* the initramfs is unpacked into it */
 #define MEMORY_MIB_MAX (1024 * 1024)
+#define GRACE_MS 2000      /* what a person bears between ^C and the prompt */
+#define HEARTBEAT_MS 15000 /* a busy host without KVM stops a guest for seconds */
 #define CPUS_MAX 255
 #define LAUNCH_TIMEOUT_MS                                                              \
     120000            /* a loaded machine without KVM: 10 times what it takes */
@@ -162,6 +164,8 @@ static int fill(ferry_vm *vm, const ferry_vm_opts *o)
     vm->launch_timeout_ms =
         o->launch_timeout_ms ? o->launch_timeout_ms : LAUNCH_TIMEOUT_MS;
     vm->call_timeout_ms = o->call_timeout_ms;
+    vm->grace_ms = o->grace_ms ? o->grace_ms : GRACE_MS;
+    vm->heartbeat_ms = o->heartbeat_ms ? o->heartbeat_ms : HEARTBEAT_MS;
     vm->spec.drives = calloc(DRIVES_MAX, sizeof *vm->spec.drives);
     if (!vm->spec.drives)
         return -ENOMEM;

@@ -69,6 +69,11 @@ int ferry_conn_error(const ferry_conn *c)
     return c->error;
 }
 
+uint64_t ferry_conn_heard(const ferry_conn *c)
+{
+    return c->in.heard;
+}
+
 const char *ferry_conn_error_text(const ferry_conn *c)
 {
     return c->error_text;

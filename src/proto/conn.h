@@ -71,6 +71,9 @@ FERRY_CO int ferry_conn_hello(ferry_conn *c, const char *hash, const char *build
  * returns, every stream without a REPLY has failed with the code. */
 FERRY_CO int ferry_conn_run(ferry_conn *c);
 
+/* A count that grows with whatever comes from the peer: a sign of life. */
+uint64_t ferry_conn_heard(const ferry_conn *c);
+
 /* The reason it ended: 0 while it runs. */
 int ferry_conn_error(const ferry_conn *c);
 /* The same for a person: "DATA on stream 7: more than the window". "" while it runs. */

@@ -104,6 +104,7 @@ struct ferry_inbox {
     ferry_frame frame;  /* valid with have_header */
     ferry_buf *payload; /* being filled; its cap is the frame's length */
     uint32_t skip;      /* payload bytes that nobody wants */
+    uint64_t heard;     /* reads that gave something */
 };
 
 /* Longest payload that is copied beside its header instead of getting an iovec. */

@@ -78,6 +78,7 @@ static FERRY_CO int refill(ferry_conn *c)
         FERRY_TRACE(proto, "the link ended%s", inside ? " inside a frame" : "");
         return -FERRY_EPIPE;
     }
+    in->heard++;
     return 0;
 }
 
