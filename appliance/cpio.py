@@ -1,8 +1,8 @@
 """A reproducible newc archive: sorted, owned by root, times zero.
 
-The kernel unpacks archives that follow each other in one file (each may be compressed or
-not), a later file replacing an earlier one. So the large part is made once and the daemon
-appended to it.
+The kernel unpacks archives that follow each other in one file (each may be compressed
+or not), a later file replacing an earlier one. So the large part is made once and the
+daemon appended to it.
 """
 
 import os
@@ -31,7 +31,7 @@ def _content(path, mode):
 
 
 def _paths(tree):
-    """The tree and every path below it, relative, parents first, in an order of their own."""
+    """The tree and every path below it, relative, sorted, parents first."""
     found = ["."]
     for where, dirs, files in os.walk(tree):
         for name in dirs + files:

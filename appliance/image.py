@@ -13,6 +13,8 @@ BLOCK = 4096
 FEATURES = "none,extent,filetype,dir_index,sparse_super,large_file,extra_isize"
 # Fixed, so that equal contents are equal images.
 UUID = "67756573-7466-4572-a279-2d7573720001"
+# e2fsprogs' own way to be told what time it is (0 would mean: look).
+CLOCK = {"E2FSPROGS_FAKE_TIME": "1"}
 
 
 def _paths(top):
@@ -32,21 +34,25 @@ def _normalise(top):
 
 
 def _blocks(top):
-    """Enough of them: data, a block per directory or long link, and what maps it all."""
+    """Enough of them: data, a block per directory or link, and what maps it all."""
     count = sum(-(-os.lstat(path).st_size // BLOCK) + 1 for path in _paths(top))
     return count + count // 50 + 512
 
 
-def _give_to_root(image, top):
-    """Whoever builds, root owns. mke2fs takes the owners of the files it finds."""
-    script = []
-    for path in _paths(top):
-        name = "/" + os.path.relpath(path, top)
-        script += [f'sif "{name}" uid 0', f'sif "{name}" gid 0']
+def _settle_inodes(image, top):
+    """Root's, whoever builds; and times that no utime() can set: mke2fs copies the
+    change times of the files it finds."""
+    fields = ["uid 0", "gid 0", "atime @0", "ctime @0", "mtime @0", "atime_extra 0",
+              "ctime_extra 0", "mtime_extra 0", "crtime @0", "crtime_extra 0"]
+    script = [f'sif "/{os.path.relpath(path, top)}" {field}'
+              for path in _paths(top) for field in fields]
+    # debugfs says everything on stderr and ends with 0.
     done = subprocess.run(["debugfs", "-w", "-f", "/dev/stdin", image], text=True,
-                          input="\n".join(script), capture_output=True)
-    if done.returncode != 0:
-        raise Failed(f"debugfs: {done.stderr.strip()}")
+                          input="\n".join(script), capture_output=True,
+                          env=os.environ | CLOCK)
+    errors = done.stderr.splitlines()[1:]  # the first line is its version
+    if done.returncode != 0 or errors:
+        raise Failed(f"debugfs: {' '.join(errors[:1])}")
 
 
 def make(image, top):
@@ -57,10 +63,8 @@ def make(image, top):
                "-m", "0", "-N", str(inodes), "-L", "ferry-usr", "-U", UUID,
                "-E", f"hash_seed={UUID},root_owner=0:0", "-d", top, image,
                str(_blocks(top))]
-    # e2fsprogs' own way to say what time it is.
     done = subprocess.run(command, capture_output=True, text=True,
-                          env=os.environ | {"E2FSPROGS_FAKE_TIME": "1"})
+                          env=os.environ | CLOCK)
     if done.returncode != 0:
         raise Failed(f"mke2fs: {done.stderr.strip()}")
-    if os.geteuid() != 0:
-        _give_to_root(image, top)
+    _settle_inodes(image, top)

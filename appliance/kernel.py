@@ -26,7 +26,6 @@ class Failed(Exception):
 
 class Kernel:
     def __init__(self, where):
-        self.where = where
         self.package = os.path.basename(where)  # NAME_VERSION
         self.name, self.version = self.package.split("_", 1)
         self.release = self.name.removeprefix("linux-image-")
@@ -82,7 +81,7 @@ def _tool(*command):
         try:
             return subprocess.run(command, input=data, capture_output=True).stdout
         except FileNotFoundError:
-            raise Failed(f"the kernel is packed with {command[0]}: install {command[0]}")
+            raise Failed(f"the kernel is packed with {command[0]}: install that")
     return unpack
 
 
@@ -95,9 +94,9 @@ PACKERS = {
 
 
 def elf_of(bzimage):
-    """The ELF vmlinux inside a bzImage, for qemu's PVH entry: it saves the 16-bit code and
-    the decompressor, which under TCG cost more than the disk reads the packing saves.
-    The header's fields are in Documentation/x86/boot.rst of the kernel."""
+    """The ELF vmlinux inside a bzImage, for qemu's PVH entry: it saves the 16-bit code
+    and the decompressor, which under TCG cost more than the disk reads the packing
+    saves. The header's fields are in Documentation/x86/boot.rst of the kernel."""
     if bzimage[0x202:0x206] != b"HdrS":
         raise Failed("not a bzImage")
     setup_sectors = bzimage[0x1F1] or 4
@@ -131,6 +130,9 @@ def _unpack(deb, where):
         with open(os.path.join(tmp, "vmlinux"), "wb") as f:
             f.write(elf)
 
+        # dracut-install wants the index that installing the package would have made.
+        release = os.path.basename(images[0]).removeprefix("vmlinuz-")
+        subprocess.run(["depmod", "-b", tmp, release], check=True)
         shutil.rmtree(os.path.join(tmp, "usr"))
         os.rename(tmp, where)
         os.mkdir(tmp)  # for TemporaryDirectory to remove

@@ -1,7 +1,7 @@
 """The appliance as a directory: programs, their libraries, modules, our own files.
 
-dracut-install finds the libraries of programs and the modules that modules need; we only
-say what (contents.toml) and where.
+dracut-install finds the libraries of programs and the modules that modules need; we
+only say what (contents.toml) and where.
 """
 
 import glob
@@ -48,7 +48,8 @@ def skeleton(tree):
 
 def programs(tree, wanted):
     """Programs with the libraries they are linked to. `wanted`: package -> names."""
-    paths = [_find_program(name, pkg) for pkg, names in wanted.items() for name in names]
+    paths = [_find_program(name, package)
+             for package, names in wanted.items() for name in names]
     _dracut_install(tree, "-l", "-a", *paths)
 
 
@@ -116,8 +117,8 @@ def _load_order(moddir, wanted):
 
 
 def _strip(moddir):
-    """Drops type data and signatures. The appliance enforces no signatures, and checking
-    those of the boot modules alone is 60 ms of a TCG boot."""
+    """Drops type data and signatures. The appliance enforces no signatures, and
+    checking those of the boot modules alone is 60 ms of a TCG boot."""
     for path in glob.glob(os.path.join(moddir, "**/*.ko"), recursive=True):
         subprocess.run(["objcopy", "--strip-debug", "--remove-section=.BTF", path],
                        check=True)
@@ -135,9 +136,8 @@ def _boot_list(tree, moddir, wanted):
 
 
 def modules(tree, kernel, boot, demand):
-    """All modules below usr/lib/modules, with the indexes that modprobe reads, and those
-    that the daemon loads itself."""
-    subprocess.run(["depmod", "-b", kernel.where, kernel.release], check=True)
+    """All modules below usr/lib/modules, with the indexes that modprobe reads, and
+    those that the daemon loads itself."""
     names = [w.split()[0] for w in boot]
     _dracut_install(tree, "--kerneldir", kernel.modules, "--module", *names, *demand)
 

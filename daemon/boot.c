@@ -1,9 +1,9 @@
 /* What stands between the kernel's exec of /init and the first call: see boot.h.
  *
  * Owns nothing afterwards but mounts and the environment. What appliance/build makes is
- * the other half: the initramfs with BOOT_MODULES and the mount points, and USR_DISK. File
- * system modules are not loaded here: the kernel runs /sbin/modprobe when something is
- * mounted. LVM is activated by the calls that look for volumes. */
+ * the other half: the initramfs with BOOT_MODULES and the mount points, and USR_DISK.
+ * File system modules are not loaded here: the kernel runs /sbin/modprobe when
+ * something is mounted. LVM is activated by the calls that look for volumes. */
 #include "boot.h"
 
 #include "base/auto.h"
@@ -27,7 +27,8 @@
 #include <time.h>
 #include <unistd.h>
 
-/* One module per line, dependencies first: "PATH [PARAMETERS]". Written by appliance/build. */
+/* One module per line, dependencies first: "PATH [PARAMETERS]". Written by
+ * appliance/build. */
 #define BOOT_MODULES "/etc/ferryd/boot-modules"
 
 /* appliance/build's usr.img, on qemu's command line as virtio-blk. */
@@ -39,8 +40,8 @@
 /* LVM records it as the creator of what it makes. */
 #define HOSTNAME "guestferry"
 
-/* The longest silence of the kernel while we wait for the port. A port that qemu has takes
- * milliseconds; the launch's real deadline is the host's. This one makes an
+/* The longest silence of the kernel while we wait for the port. A port that qemu has
+ * takes milliseconds; the launch's real deadline is the host's. This one makes an
  * appliance started without a port say so instead of sitting there. */
 #define PORT_SILENCE_MS 30000
 
@@ -165,7 +166,8 @@ static int write_file(const char *path, const char *text)
     return 0;
 }
 
-/* Drive i is target i, lun 0: sda is target 0, and the first that is not there ends it. */
+/* Drive i is target i, lun 0: sda is target 0, and the first that is not there ends
+ * it. */
 static int probe_targets(unsigned host)
 {
     for (unsigned target = 0;; target++) {
@@ -186,11 +188,11 @@ static int probe_targets(unsigned host)
     }
 }
 
-/* Finds the disks the machine started with. The kernel would do it too, but asks each of
- * virtio-scsi's 256 targets (65 ms under TCG) and hands the disks to several workers at once,
- * so that sda may be the second. Binding by hand is in order and returns when the
- * partition table has been read. Disks that are plugged in later are the kernel's again: their
- * event names them. */
+/* Finds the disks the machine started with. The kernel would do it too, but asks each
+ * of virtio-scsi's 256 targets (65 ms under TCG) and hands the disks to several workers
+ * at once, so that sda may be the second. Binding by hand is in order and returns when
+ * the partition table has been read. Disks that are plugged in later are the kernel's
+ * again: their event names them. */
 static int probe_disks(void)
 {
     int r = write_file("/sys/bus/scsi/drivers_autoprobe", "0");
@@ -221,13 +223,13 @@ static int mount_usr(void)
 
 /* ---- the channel ----------------------------------------------------------------- */
 
-/* Kernel events, so that a port that is not there yet can be waited for. Opened before the
- * modules are loaded: what happens in between is queued, not lost. */
+/* Kernel events, so that a port that is not there yet can be waited for. Opened before
+ * the modules are loaded: what happens in between is queued, not lost. */
 static int open_uevents(int *ret_fd)
 {
     struct sockaddr_nl all = {.nl_family = AF_NETLINK, .nl_groups = 1};
-    FERRY_AUTO(fd) int fd = socket(AF_NETLINK, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK,
-                                   NETLINK_KOBJECT_UEVENT);
+    int type = SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK;
+    FERRY_AUTO(fd) int fd = socket(AF_NETLINK, type, NETLINK_KOBJECT_UEVENT);
     if (fd < 0 || bind(fd, (struct sockaddr *)&all, sizeof all) < 0)
         return complain(-errno, "open", "kernel events");
 
@@ -235,7 +237,8 @@ static int open_uevents(int *ret_fd)
     return 0;
 }
 
-/* Is the port /sys/class/virtio-ports/DIR ours? It has no name until qemu has said it. */
+/* Is the port /sys/class/virtio-ports/DIR ours? It has no name until qemu has said
+ * it. */
 static bool has_port_name(int ports, const char *dir)
 {
     char path[300], name[sizeof PORT_NAME + 1] = "";

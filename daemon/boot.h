@@ -13,25 +13,27 @@
 
 #include <stdint.h>
 
-/* Where the image's file systems are mounted; nothing is there until the first mount. */
+/* Where the image's file systems are mounted; nothing is there until the first
+ * mount. */
 #define FERRYD_SYSROOT "/sysroot"
 
 struct ferryd_boot {
-    int port; /* the virtio-serial port, O_NONBLOCK | O_CLOEXEC; the caller's to close */
+    int port; /* the virtio-serial port, O_NONBLOCK, O_CLOEXEC; the caller's to close */
 
     /* Microseconds of CLOCK_BOOTTIME (0 is the kernel's start), for the launch's time
      * sheet: boot() entered, modules loaded and disks probed, port open. */
     uint64_t entered_us, modules_us, port_us;
 };
 
-/* Makes a bare kernel fit for work: mounts /proc /sys /dev /run /tmp, sets the environment
- * every program we run inherits, loads the boot modules and opens the channel. When it
- * returns 0, the disks the kernel started with have been probed, partitions included.
- * Fails with -errno and says why on the console. */
+/* Makes a bare kernel fit for work: mounts /proc /sys /dev /run /tmp, sets the
+ * environment every program we run inherits, loads the boot modules and opens the
+ * channel. When it returns 0, the disks the kernel started with have been probed,
+ * partitions included. Fails with -errno and says why on the console. */
 int ferryd_boot(struct ferryd_boot *ret);
 
-/* Flushes, unmounts what is left under FERRYD_SYSROOT and powers the machine off. Does not
- * return. An error here can reach nobody: umount_all and sync, called before, report theirs. */
+/* Flushes, unmounts what is left under FERRYD_SYSROOT and powers the machine off. Does
+ * not return. An error here can reach nobody: umount_all and sync, called before,
+ * report theirs. */
 _Noreturn void ferryd_poweroff(void);
 
 #endif

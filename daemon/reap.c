@@ -1,5 +1,5 @@
-/* The reaper: see reap.h for why PID 1 is a process of its own. Calls ferryd_poweroff() at
- * the end; knows nothing else of the daemon. */
+/* The reaper: see reap.h for why PID 1 is a process of its own. Calls ferryd_poweroff()
+ * at the end; knows nothing else of the daemon. */
 #include "reap.h"
 
 #include "boot.h"
@@ -10,8 +10,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-/* The console's last words about a daemon that ended: the host puts them into its error.
- * Exit status 0 is an orderly end (the host hung up) and says nothing. */
+/* The console's last words about a daemon that ended: the host puts them into its
+ * error. Exit status 0 is an orderly end (the host hung up) and says nothing. */
 static void say_how_it_ended(int status)
 {
     if (WIFSIGNALED(status))
@@ -21,8 +21,8 @@ static void say_how_it_ended(int status)
         dprintf(STDERR_FILENO, "ferryd: exited with status %d\n", WEXITSTATUS(status));
 }
 
-/* Without a handler the kernel drops every signal to PID 1, so nothing ends this loop but
- * the daemon's end. */
+/* Without a handler the kernel drops every signal to PID 1, so nothing ends this loop
+ * but the daemon's end. */
 static _Noreturn void reap_until_end_of(pid_t daemon)
 {
     for (;;) {

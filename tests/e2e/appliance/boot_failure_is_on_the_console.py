@@ -16,9 +16,11 @@ def boot(*devices):
     """The console of a boot with these devices only; qemu must end by itself."""
     command = [
         "qemu-system-x86_64", "-nodefaults", "-no-user-config", "-display", "none",
-        "-no-reboot", "-machine", "q35", "-accel", "tcg", "-cpu", "max,-erms", "-m", "512",
-        "-kernel", f"{appliance}/vmlinux", "-initrd", f"{appliance}/initramfs",
-        "-append", "console=ttyS0 quiet panic=-1 oops=panic", "-serial", "stdio", *devices,
+        "-no-reboot", "-machine", "q35", "-accel", "tcg", "-cpu", "max,-erms",
+        "-m", "512", "-kernel", f"{appliance}/vmlinux",
+        "-initrd", f"{appliance}/initramfs",
+        "-append", "console=ttyS0 quiet panic=-1 oops=panic", "-serial", "stdio",
+        *devices,
     ]
     done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True,
                           text=True, errors="replace", timeout=LIMIT_S)

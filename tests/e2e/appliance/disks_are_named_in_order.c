@@ -1,7 +1,7 @@
 /* The drive added first is /dev/sda, the second /dev/sdb, and so on past z.
  *
- * The kernel hands new disks to several workers at once and names them in the order in which
- * those finish; daemon/boot.c binds them one by one instead. */
+ * The kernel hands new disks to several workers at once and names them in the order in
+ * which those finish; daemon/boot.c binds them one by one instead. */
 #include "harness/vm.h"
 
 #include <stdio.h>

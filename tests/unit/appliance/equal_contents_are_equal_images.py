@@ -4,6 +4,7 @@ template's key and the manifest rest on it."""
 
 import os
 import random
+import re
 import subprocess
 import sys
 import tempfile
@@ -31,6 +32,13 @@ def make_tree(top, seed, umask, when):
     os.symlink("dir0/file0", os.path.join(top, "link"))
 
 
+def assert_no_clock(disk, name):
+    stat = subprocess.run(["debugfs", "-R", f"stat {name}", disk], capture_output=True,
+                          text=True).stdout
+    times = re.findall(r"(?:a|c|m|cr)time: (0x\S+)", stat)
+    assert len(times) == 4 and set(times) == {"0x00000000:00000000"}, stat
+
+
 def build(seed, umask, when):
     with tempfile.TemporaryDirectory() as tmp:
         top, disk = f"{tmp}/top", f"{tmp}/disk"
@@ -40,6 +48,14 @@ def build(seed, umask, when):
         image.make(disk, top)
         check = subprocess.run(["e2fsck", "-fn", disk], capture_output=True, text=True)
         assert check.returncode == 0, check.stdout
+        # The two builds may fall into one second; the clock must not be in there at
+        # all.
+        written = subprocess.run(["dumpe2fs", "-h", disk], text=True,
+                                 capture_output=True,
+                                 env=os.environ | {"TZ": "UTC", "LC_ALL": "C"})
+        assert "Last write time:          Thu Jan  1 00:00:01 1970" in written.stdout
+        for name in ["/", "/dir1", "/dir0/file0", "/link"]:
+            assert_no_clock(disk, name)
         with open(disk, "rb") as f:
             return archive, f.read()
 

@@ -1,5 +1,5 @@
-"""Whatever the kernel was packed with, the ELF comes out whole; and what is no kernel, or
-one that was cut, is an error and not a broken appliance."""
+"""Whatever the kernel was packed with, the ELF comes out whole; and what is no kernel,
+or one that was cut, is an error and not a broken appliance."""
 
 import gzip
 import lzma
