@@ -132,6 +132,14 @@ static void new_file_does_not_appear(struct guest *g)
     }
 }
 
+/* A file system without O_TMPFILE: there the temporary has a name. */
+static void test_at_any_point_on_ntfs(void **state)
+{
+    (void)state;
+    if (!in_guest_on("ntfs", 128, at_any_point))
+        skip();
+}
+
 GUEST_TEST(at_any_point)
 GUEST_TEST(crossing_the_end)
 GUEST_TEST(new_file_does_not_appear)
@@ -140,6 +148,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_at_any_point),
+        cmocka_unit_test(test_at_any_point_on_ntfs),
         cmocka_unit_test(test_crossing_the_end),
         cmocka_unit_test(test_end_of_connection),
         cmocka_unit_test(test_new_file_does_not_appear),

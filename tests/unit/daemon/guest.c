@@ -193,13 +193,14 @@ bool in_guest_on(const char *type, unsigned mib, FERRY_CO void (*body)(struct gu
     assert_non_null(mkdtemp(dir));
     snprintf(image, sizeof image, "%s.img", dir);
 
-    bool mounted;
+    bool mounted, ntfs = strcmp(type, "ntfs") == 0;
     if (strcmp(type, "tmpfs") == 0)
         mounted = shell("mount -t tmpfs -o size=%um tmpfs %s 2>/dev/null", mib, dir);
     else
-        mounted = shell("truncate -s %uM %s && mkfs.%s -q %s >/dev/null 2>&1 && "
+        mounted = shell("truncate -s %uM %s && mkfs.%s -q %s %s >/dev/null 2>&1 && "
                         "mount -o loop -t %s %s %s 2>/dev/null",
-                        mib, image, type, image, type, image, dir);
+                        mib, image, type, ntfs ? "-Q -F" : "", image,
+                        ntfs ? "ntfs-3g" : type, image, dir);
     if (mounted) {
         in_guest_at(dir, body);
         assert_true(shell("umount %s", dir)); /* the daemon holds it no more */
