@@ -81,14 +81,13 @@ void mount_print_table(FILE *out, const ferry_filesystem_list *list)
 
 static int say_none(const struct session *s, const ferry_filesystem_list *list)
 {
+    say("%s: no file system in it that can be mounted; 'gferry create --help' shows "
+        "how to "
+        "make an image with one",
+        s->image);
     if (list->len) {
-        say("%s: no file system in it that can be mounted; it holds:", s->image);
+        fputs("it holds:\n", stderr);
         mount_print_table(stderr, list);
-    } else {
-        say("%s: no file system in it; 'gferry create --help' shows how to make an "
-            "image "
-            "with one",
-            s->image);
     }
     return STATUS_FAILED;
 }

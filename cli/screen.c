@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <langinfo.h>
 #include <locale.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -53,9 +54,13 @@ unsigned screen_columns(void)
     return 80;
 }
 
-/* A line is decoration: a terminal that takes only part of it loses that part. */
+/* A line is decoration: a terminal that takes none now (^S, a stuck connection) does without,
+ * rather than hold up the program or a signal handler. */
 static void put(const char *s, size_t n)
 {
+    struct pollfd fd = {.fd = STDERR_FILENO, .events = POLLOUT};
+    if (poll(&fd, 1, 0) != 1 || !(fd.revents & POLLOUT))
+        return;
     while (n) {
         ssize_t w = write(STDERR_FILENO, s, n);
         if (w < 0 && errno != EINTR)
@@ -65,6 +70,13 @@ static void put(const char *s, size_t n)
             n -= (size_t)w;
         }
     }
+}
+
+void screen_note(const char *text)
+{
+    int saved = errno;
+    put(text, strlen(text));
+    errno = saved;
 }
 
 void screen_draw(const char *line)

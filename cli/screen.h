@@ -19,5 +19,7 @@ unsigned screen_columns(void); /* now; 80 when it will not tell */
 void screen_draw(const char *line);
 /* Takes the line away. Signal-safe: yes. */
 void screen_clear(void);
+/* Writes a note as it is. Signal-safe: yes. */
+void screen_note(const char *text);
 
 #endif

@@ -84,8 +84,9 @@ int session_open(struct session *s, const struct options *o, const char *image,
     s->readonly = o->ro || access == SESSION_READ;
 
     ferry_error e = {0};
-    ferry_drive_opts drive = {
-        .size = sizeof drive, .format = o->format, .readonly = s->readonly};
+    ferry_drive_opts drive = {.size = sizeof drive,
+                              .format = o->format,
+                              .readonly = s->readonly};
     if (ferry_add_drive(s->vm, image, &drive, &e) < 0) {
         session_failed_on(s, image, &e);
         return STATUS_FAILED; /* not 4: that is for files in the image */

@@ -84,11 +84,8 @@ static void on_end(int signo, siginfo_t *info, void *context)
     if (vm && !sig.closing)
         ferry_vm_cancel_all(vm);
     screen_clear();
-    static const char text[] = "Cancelling… (again: stop at once)\n";
-    static const char ascii[] = "Cancelling... (again: stop at once)\n";
-    ssize_t n = screen_utf8() ? write(STDERR_FILENO, text, sizeof text - 1)
-                              : write(STDERR_FILENO, ascii, sizeof ascii - 1);
-    (void)n;
+    screen_note(screen_utf8() ? "Cancelling… (again: stop at once)\n"
+                              : "Cancelling... (again: stop at once)\n");
     poke();
     errno = saved;
 }

@@ -15,6 +15,7 @@ import struct
 import subprocess
 import tempfile
 import termios
+import threading
 import time
 import unittest
 
@@ -144,6 +145,8 @@ class Terminal:
         self.resize(columns)
         self.text = ""
         self.seen = 0
+        self.ended = False
+        self.news = threading.Condition()
         environment = {**os.environ, "TERM": "xterm", "LC_ALL": "C.UTF-8", **(env or {})}
         self.process = subprocess.Popen(
             [*program, *map(str, args)], stdin=slave, stdout=kwargs.pop("stdout", slave),
@@ -151,6 +154,9 @@ class Terminal:
             # ^C is for the terminal's foreground group, so it must be our terminal.
             preexec_fn=lambda: fcntl.ioctl(slave, termios.TIOCSCTTY, 0), **kwargs)
         os.close(slave)
+        # As a terminal does: what is written is taken, whether somebody looks or not.
+        self.reader = threading.Thread(target=self._read)
+        self.reader.start()
 
     def __enter__(self):
         return self
@@ -159,37 +165,44 @@ class Terminal:
         if self.process.poll() is None:
             self.process.kill()
             self.process.wait()
+        self.reader.join()
         os.close(self.master)
 
     def resize(self, columns):
         fcntl.ioctl(self.master, termios.TIOCSWINSZ, struct.pack("HHHH", 25, columns, 0, 0))
 
-    def _read(self, deadline):
-        """More text; False at the end of it."""
-        left = deadline - time.monotonic()
-        if left <= 0 or not select.select([self.master], [], [], left)[0]:
-            raise AssertionError(f"nothing more came behind {self.text[-300:]!r}")
-        try:
-            data = os.read(self.master, 65536)
-        except OSError:  # EIO: nobody has the other end any more
-            return False
-        self.text += data.decode(errors="replace")
-        return bool(data)
+    def _read(self):
+        while True:
+            try:
+                data = os.read(self.master, 65536)
+            except OSError:  # EIO: nobody has the other end any more
+                data = b""
+            with self.news:
+                self.text += data.decode(errors="replace")
+                self.ended = not data
+                self.news.notify_all()
+            if not data:
+                return
+
+    def _wait(self, condition, deadline, what):
+        with self.news:
+            if not self.news.wait_for(condition, max(0, deadline - time.monotonic())):
+                raise AssertionError(f"{what} did not come; {self.text[-300:]!r}")
 
     def expect(self, pattern, within=PATIENCE):
-        """Waits until the pattern is shown, after what was expected before. A match."""
+        """Waits until the pattern is shown, after what was expected before."""
         deadline = time.monotonic() + within
-        while not (match := re.search(pattern, self.text[self.seen:])):
-            if not self._read(deadline):
-                raise AssertionError(f"{pattern!r} never came: {self.text[-300:]!r}")
+        self._wait(lambda: self.ended or re.search(pattern, self.text[self.seen:]),
+                   deadline, repr(pattern))
+        match = re.search(pattern, self.text[self.seen:])
+        if not match:
+            raise AssertionError(f"{pattern!r} never came: {self.text[-300:]!r}")
         self.seen += match.end()
-        return match
 
     def end(self, within=PATIENCE):
         """Waits for the end. The exit code."""
         deadline = time.monotonic() + within
-        while self._read(deadline):
-            pass
+        self._wait(lambda: self.ended, deadline, "the end")
         return self.process.wait(max(0.1, deadline - time.monotonic()))
 
     def type(self, text):

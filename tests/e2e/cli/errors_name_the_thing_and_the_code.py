@@ -73,13 +73,13 @@ class Errors(cli.Case):
         os.mkfifo(fifo)
         with cli.Terminal("cp", fifo, f"{disk}:/x") as first:
             with open(fifo, "wb", buffering=0) as writer:
-                writer.write(b"x" * 1_000_000)
-                first.expect(r"fifo  \S  [1-9]\d* KiB")
+                writer.write(b"x" * 8_000_000)
+                first.expect(r"fifo  \S  [1-9][\d.]* [KM]iB")
                 run = cli.gferry("cp", self.file, f"{disk}:/", code=1)
                 self.assertIn("in use by another process", run.stderr)
             self.assertEqual(first.end(), 0, first.text[-300:])  # unaffected
         self.fs_is_clean(disk)
-        self.assertEqual(len(self.debugfs(disk, "cat /x")), 1_000_000)
+        self.assertEqual(len(self.debugfs(disk, "cat /x")), 8_000_000)
 
     def test_an_image_without_file_system(self):
         blank = self.path("blank.img")

@@ -68,8 +68,8 @@ class Signals(cli.Case):
         os.mkfifo(fifo)
         with cli.Terminal("cp", fifo, f"{self.disk}:/target") as t:
             with open(fifo, "wb", buffering=0) as writer:
-                writer.write(b"x" * 1_000_000)
-                t.expect(r"fifo  \S  [1-9]\d* KiB")  # some of it arrived; now it hangs
+                writer.write(b"x" * 8_000_000)
+                t.expect(r"fifo  \S  [1-9][\d.]* [KM]iB")  # some of it arrived; now it hangs
                 t.type("\x03")
                 self.ends(t, 130)
         self.image_is_as_it_was()
