@@ -105,7 +105,7 @@ static void check_appliance(struct report *r)
     const char *dir = getenv("FERRY_APPLIANCE");
     if (!dir || !*dir)
         dir = FERRY_CONFIG_APPLIANCE;
-    static const char *const files[] = {"vmlinux", "initramfs", "usr.img",
+    static const char *const files[] = {"vmlinux", "initramfs", "usr.img", "qboot.rom",
                                         "manifest.json"};
     for (size_t i = 0; i < sizeof files / sizeof *files; i++) {
         FERRY_AUTO(mem) char *path = text_join(dir, files[i]);
@@ -114,7 +114,7 @@ static void check_appliance(struct report *r)
         if (!path)
             continue;
         if (stat(path, &st) < 0) {
-            find(r, i < 2 ? BAD : NOTE, "appliance", "%s: %s", path, strerror(errno));
+            find(r, i < 4 ? BAD : NOTE, "appliance", "%s: %s", path, strerror(errno));
             continue;
         }
         text_bytes((uint64_t)st.st_size, size);

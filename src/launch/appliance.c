@@ -118,6 +118,8 @@ int ferry_appliance_find(const ferry_platform *p, const char *given,
         r = find_file(&from, a.dir, p->initramfs, &a.initramfs, e);
     if (r == 0)
         r = find_file(&from, a.dir, p->usr, &a.usr, e);
+    if (r == 0)
+        r = find_file(&from, a.dir, p->bios, &a.bios, e);
     if (r < 0) {
         ferry_appliance_done(&a);
         return r;
@@ -132,6 +134,7 @@ void ferry_appliance_done(ferry_appliance *a)
     free(a->kernel);
     free(a->initramfs);
     free(a->usr);
+    free(a->bios);
     memset(a, 0, sizeof *a);
 }
 

@@ -1,4 +1,4 @@
-/* The files that a launch needs: the appliance's three, qemu, the guard. Finding them is
+/* The files that a launch needs: the appliance's four, qemu, the guard. Finding them is
  * blocking file system work: machine.c calls this on a pool thread, doctor from its own.
  * Each error names what was tried and what to do. */
 #ifndef FERRY_LAUNCH_APPLIANCE_H
@@ -10,7 +10,7 @@
 
 typedef struct ferry_appliance {
     char *dir;
-    char *kernel, *initramfs, *usr; /* absolute paths, readable when looked at */
+    char *kernel, *initramfs, *usr, *bios; /* absolute paths, readable when looked at */
 } ferry_appliance;
 
 /* given: a directory, and then only that one; NULL: $FERRY_APPLIANCE, else the installed

@@ -19,7 +19,7 @@ static const ferry_platform platforms[] = {
         .arch = "x86_64",
         .qemu = "qemu-system-x86_64",
         .package = "qemu-system-x86",
-        .machine = "q35",
+        .machine = "q35,sata=off,smbus=off,i8042=off", /* what nobody looks for */
         /* Without erms the guest's kernel copies by words: TCG runs "rep movsb" a byte
          * at a time. */
         .cpu_tcg = "max,-erms",
@@ -27,10 +27,12 @@ static const ferry_platform platforms[] = {
         .kernel = "vmlinux",
         .initramfs = "initramfs",
         .usr = "usr.img",
+        .bios = "qboot.rom", /* the little that PVH needs of a firmware, in 20 ms */
         .console = "ttyS0",
         .append = "panic=-1 oops=panic tsc=reliable no_timer_check mitigations=off "
                   "cryptomgr.notests 8250.nr_uarts=1 random.trust_cpu=on",
-        .append_tcg = "noreplace-smp nolapic_timer",
+        .append_tcg = "noreplace-smp",
+        .append_tcg_one_cpu = "nolapic_timer",
     },
 };
 
@@ -89,6 +91,18 @@ static FERRY_PRINTF(2, 3) void add(struct args *a, const char *fmt, ...)
 
 /* ---- the parts ------------------------------------------------------------------- */
 
+static void add_append(struct args *a, const ferry_argv_in *in)
+{
+    const ferry_platform *p = in->platform;
+    const char *tcg = "", *one_cpu = "";
+    if (in->accel != FERRY_ACCEL_KVM) {
+        tcg = p->append_tcg;
+        one_cpu = in->cpus > 1 ? "" : p->append_tcg_one_cpu;
+    }
+    add(a, "console=%s%s %s%s%s%s%s", p->console, in->verbose ? "" : " quiet",
+        p->append, *tcg ? " " : "", tcg, *one_cpu ? " " : "", one_cpu);
+}
+
 static void add_base(struct args *a, const ferry_argv_in *in)
 {
     const ferry_platform *p = in->platform;
@@ -116,13 +130,14 @@ static void add_base(struct args *a, const ferry_argv_in *in)
     add(a, "-smp");
     add(a, "%u", in->cpus ? in->cpus : DEFAULT_CPUS);
 
+    add(a, "-bios");
+    add(a, "%s", in->bios);
     add(a, "-kernel");
     add(a, "%s", in->kernel);
     add(a, "-initrd");
     add(a, "%s", in->initramfs);
     add(a, "-append");
-    add(a, "console=%s%s %s%s%s", p->console, in->verbose ? "" : " quiet", p->append,
-        kvm ? "" : " ", kvm ? "" : p->append_tcg);
+    add_append(a, in);
 
     if (in->sandbox) {
         add(a, "-sandbox");

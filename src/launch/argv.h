@@ -31,10 +31,11 @@ typedef struct ferry_platform {
     const char *package; /* Debian's, for the error when it is missing */
     const char *machine; /* -machine, without accel= */
     const char *cpu_tcg, *cpu_kvm;
-    const char *kernel, *initramfs, *usr; /* files of the appliance's directory */
-    const char *console;                  /* the kernel's name of -serial */
-    const char *append;                   /* more kernel parameters */
-    const char *append_tcg;               /* and more, where they are safe and pay */
+    const char *kernel, *initramfs, *usr, *bios; /* files of the appliance's directory */
+    const char *console;                         /* the kernel's name of -serial */
+    const char *append;                          /* more kernel parameters */
+    const char *append_tcg; /* and more, where they are safe and pay */
+    const char *append_tcg_one_cpu;
 } ferry_platform;
 
 /* NULL if there is none for this architecture. */
@@ -44,7 +45,7 @@ const ferry_platform *ferry_platform_host(void);
 
 typedef struct ferry_argv_in {
     const ferry_platform *platform;
-    const char *qemu, *kernel, *initramfs, *usr; /* absolute paths */
+    const char *qemu, *kernel, *initramfs, *usr, *bios; /* absolute paths */
     const ferry_drive *drives;
     unsigned ndrives;
     ferry_accel accel;         /* KVM or TCG */

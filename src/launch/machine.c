@@ -121,6 +121,7 @@ static FERRY_CO int spawn(ferry_machine *m, ferry_error *e)
         .kernel = m->found.appliance.kernel,
         .initramfs = m->found.appliance.initramfs,
         .usr = m->found.appliance.usr,
+        .bios = m->found.appliance.bios,
         .drives = m->spec.drives,
         .ndrives = m->spec.ndrives,
         .accel = m->accel,

@@ -24,6 +24,7 @@ static ferry_argv_in input(void)
         .kernel = "/a/vmlinux",
         .initramfs = "/a/initramfs",
         .usr = "/a,b/usr.img",
+        .bios = "/a/qboot.rom",
         .accel = FERRY_ACCEL_TCG,
         .sandbox = true,
     };
@@ -66,6 +67,7 @@ static void without_drives(void **state)
     assert_values(argv, "-accel", "tcg\n");
     assert_values(argv, "-m", "512\n");
     assert_values(argv, "-smp", "1\n");
+    assert_values(argv, "-bios", "/a/qboot.rom\n");
     assert_values(argv, "-kernel", "/a/vmlinux\n");
     assert_values(argv, "-initrd", "/a/initramfs\n");
     assert_values(argv, "-sandbox",
@@ -98,10 +100,23 @@ static void console_is_the_serial_port(void **state)
     char append[1024], expected[1024];
     const ferry_platform *p = in.platform;
     values_of(argv, "-append", append, sizeof append);
-    snprintf(expected, sizeof expected, "console=%s quiet %s %s\n", p->console,
-             p->append, p->append_tcg);
+    snprintf(expected, sizeof expected, "console=%s quiet %s %s %s\n", p->console,
+             p->append, p->append_tcg, p->append_tcg_one_cpu);
     assert_string_equal(append, expected);
     assert_non_null(strstr(append, "panic=-1")); /* with -no-reboot: a panic ends qemu */
+}
+
+/* The timer of a second CPU cannot do without what is left out for one. */
+static void two_cpus_keep_their_timers(void **state)
+{
+    (void)state;
+    FERRY_AUTO(strv) char **argv = NULL;
+    ferry_argv_in in = input();
+    in.cpus = 2;
+    assert_int_equal(ferry_argv_build(&in, &argv), 0);
+    char append[1024];
+    values_of(argv, "-append", append, sizeof append);
+    assert_null(strstr(append, "nolapic_timer"));
 }
 
 static void a_reader_of_the_console_gets_it_all(void **state)
@@ -199,6 +214,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(without_drives),
         cmocka_unit_test(console_is_the_serial_port),
+        cmocka_unit_test(two_cpus_keep_their_timers),
         cmocka_unit_test(a_reader_of_the_console_gets_it_all),
         cmocka_unit_test(choices_are_passed_on),
         cmocka_unit_test(drives_in_order),

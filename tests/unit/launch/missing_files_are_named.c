@@ -82,6 +82,8 @@ static void appliance(void **state)
     make("app/initramfs", 0600, "070701");
     appliance_not_found("app", "app/usr.img", "no such file");
     make("app/usr.img", 0600, "ext4");
+    appliance_not_found("app", "app/qboot.rom", "no such file");
+    make("app/qboot.rom", 0600, "rom");
 
     setenv("FERRY_APPLIANCE", "app", 1);
     ferry_appliance a = {0};
@@ -94,6 +96,8 @@ static void appliance(void **state)
     assert_string_equal(a.initramfs, expected);
     snprintf(expected, sizeof expected, "%s/app/usr.img", dir);
     assert_string_equal(a.usr, expected);
+    snprintf(expected, sizeof expected, "%s/app/qboot.rom", dir);
+    assert_string_equal(a.bios, expected);
     ferry_appliance_done(&a);
 }
 
