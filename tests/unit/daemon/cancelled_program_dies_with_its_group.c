@@ -167,5 +167,5 @@ int main(void)
         cmocka_unit_test(test_child_left_behind_does_not_hold_us),
         cmocka_unit_test(test_last_line),
     };
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    return guest_run(tests);
 }

@@ -150,5 +150,5 @@ int main(void)
         cmocka_unit_test(test_can_be_cancelled_in_the_middle),
         cmocka_unit_test(test_many_at_once_do_not_mix),
     };
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    return guest_run(tests);
 }

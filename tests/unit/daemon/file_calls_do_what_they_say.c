@@ -258,5 +258,5 @@ int main(void)
         cmocka_unit_test(test_links),       cmocka_unit_test(test_stat_tells_all),
         cmocka_unit_test(test_checksums),   cmocka_unit_test(test_nothing_is_mounted),
     };
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    return guest_run(tests);
 }

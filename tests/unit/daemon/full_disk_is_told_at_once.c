@@ -111,5 +111,5 @@ int main(void)
         cmocka_unit_test(test_xfs),
         cmocka_unit_test(test_btrfs),
     };
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    return guest_run(tests);
 }

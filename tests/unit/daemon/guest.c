@@ -16,6 +16,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <uv.h>
 
 #include <cmocka.h>
@@ -136,19 +137,14 @@ static void run(struct fixture *f, uv_loop_t *uv, bool mounted)
     uv_run(uv, UV_RUN_DEFAULT);
 }
 
-static void skip_unless_root(void)
-{
-    if (geteuid() != 0) {
-        fprintf(stderr, "skipped: needs root (owners, xattrs of the trusted kind)\n");
-        exit(77);
-    }
-}
-
 void in_guest_at(const char *dir, FERRY_CO void (*body)(struct guest *g))
 {
     struct fixture f = {.body = body};
     uv_loop_t uv;
-    skip_unless_root();
+    if (!guest_is_confined()) {
+        fprintf(stderr, "a test in a guest is run by guest_run()\n");
+        abort();
+    }
     signal(SIGPIPE, SIG_IGN);
     snprintf(f.g.root, sizeof f.g.root, "%s", dir ? dir : "/nonexistent");
 
@@ -165,16 +161,7 @@ void in_guest_at(const char *dir, FERRY_CO void (*body)(struct guest *g))
         fail_msg("%u checks failed", failures);
 }
 
-void in_guest(FERRY_CO void (*body)(struct guest *g))
-{
-    char dir[] = "/tmp/ferry-guest-XXXXXX", command[64];
-    skip_unless_root();
-    assert_non_null(mkdtemp(dir));
-    assert_int_equal(chmod(dir, 0755), 0);
-    in_guest_at(dir, body);
-    snprintf(command, sizeof command, "rm -rf %s", dir);
-    assert_int_equal(system(command), 0);
-}
+static bool shell(const char *fmt, ...) FERRY_PRINTF(1, 2);
 
 static bool shell(const char *fmt, ...)
 {
@@ -186,12 +173,25 @@ static bool shell(const char *fmt, ...)
     return system(command) == 0;
 }
 
+static void make_root(char dir[80])
+{
+    snprintf(dir, 80, "%s/root", guest_scratch);
+    assert_int_equal(mkdir(dir, 0755), 0);
+}
+
+void in_guest(FERRY_CO void (*body)(struct guest *g))
+{
+    char dir[80];
+    make_root(dir);
+    in_guest_at(dir, body);
+    assert_true(shell("rm -rf --one-file-system %s", dir));
+}
+
 bool in_guest_on(const char *type, unsigned mib, FERRY_CO void (*body)(struct guest *g))
 {
-    char dir[] = "/tmp/ferry-guest-XXXXXX", image[64];
-    skip_unless_root();
-    assert_non_null(mkdtemp(dir));
-    snprintf(image, sizeof image, "%s.img", dir);
+    char dir[80], image[80];
+    make_root(dir);
+    snprintf(image, sizeof image, "%s/image", guest_scratch);
 
     bool mounted, ntfs = strcmp(type, "ntfs") == 0;
     if (strcmp(type, "tmpfs") == 0)

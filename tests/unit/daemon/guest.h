@@ -20,16 +20,20 @@ bool check_at(bool ok, const char *text, const char *file, int line);
 bool check_equal_at(long long a, long long b, const char *text, const char *file,
                     int line);
 
+/* guest_main.h: the one directory that can be written. */
+extern char guest_scratch[64];
+bool guest_is_confined(void);
+
 struct guest {
     ferry_loop *loop;
     struct ferryd *d;
     ferry_conn *conn; /* the client's */
-    char root[64];    /* the directory that is the guest's / */
+    char root[80];    /* the directory that is the guest's / */
 };
 
 /* Runs body as a task beside a daemon that serves an empty directory; fails the cmocka test
  * when a check failed, a descriptor was left open, or the daemon did not end well. The
- * directory is gone afterwards. Skips the program (exit code 77) when not root. */
+ * directory is gone afterwards. Only for programs that guest_run() has confined. */
 void in_guest(FERRY_CO void (*body)(struct guest *g));
 /* The same on a directory of the caller's (a file system of its own); it stays. NULL: nothing is
  * mounted at the root. */

@@ -88,5 +88,5 @@ int main(void)
         cmocka_unit_test(test_readdir_has_types_and_dots),
         cmocka_unit_test(test_what_cannot_be_is_told),
     };
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    return guest_run(tests);
 }

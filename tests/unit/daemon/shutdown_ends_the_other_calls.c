@@ -39,5 +39,5 @@ GUEST_TEST(uploads_end_first)
 int main(void)
 {
     const struct CMUnitTest tests[] = {cmocka_unit_test(test_uploads_end_first)};
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    return guest_run(tests);
 }

@@ -152,5 +152,5 @@ int main(void)
         cmocka_unit_test(test_in_place_makes_a_file_that_is_not_there),
         cmocka_unit_test(test_absurd_lengths_are_refused),
     };
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    return guest_run(tests);
 }

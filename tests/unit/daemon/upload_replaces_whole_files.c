@@ -158,5 +158,5 @@ int main(void)
         cmocka_unit_test(test_durable_is_the_same_file),
         cmocka_unit_test(test_what_cannot_be_is_told),
     };
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    return guest_run(tests);
 }
