@@ -187,6 +187,8 @@ void ferry_ctx_close(ferry_ctx *ctx, void (*closed)(void *user), void *user)
         return;
     ferry_thread_join(ctx->thread);
     ferry_ctx_dispatch(ctx);
+    close(ctx->event_fd); /* ops may keep the rest for long */
+    ctx->event_fd = -1;
     if (closed)
         closed(user);
     ferry_ctx_unref(ctx);
