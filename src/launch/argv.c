@@ -146,8 +146,17 @@ static void add_base(struct args *a, const ferry_argv_in *in)
     }
 }
 
+/* A virtio device on PCI. Its notification from the guest wakes qemu's main loop by an eventfd;
+ * kvm writes that without leaving the kernel, but under TCG the vCPU's thread is in qemu
+ * already and may as well do the work: one change of threads less each way. */
+static void add_virtio(struct args *a, const ferry_argv_in *in, const char *device)
+{
+    add(a, "-device");
+    add(a, "%s%s", device, in->accel == FERRY_ACCEL_KVM ? "" : ",ioeventfd=off");
+}
+
 /* All sockets are inherited: none has a name that another user could connect to. */
-static void add_sockets(struct args *a)
+static void add_sockets(struct args *a, const ferry_argv_in *in)
 {
     add(a, "-chardev");
     add(a, "socket,id=qmp,fd=%d", FERRY_FD_QMP);
@@ -161,8 +170,7 @@ static void add_sockets(struct args *a)
 
     add(a, "-chardev");
     add(a, "socket,id=channel,fd=%d", FERRY_FD_CHANNEL);
-    add(a, "-device");
-    add(a, "virtio-serial-pci");
+    add_virtio(a, in, "virtio-serial-pci");
     add(a, "-device");
     add(a, "virtserialport,chardev=channel,name=" FERRY_PORT_NAME);
 }
@@ -197,22 +205,20 @@ static char *blockdev_json(const ferry_drive *d, unsigned i, unsigned set)
 
 /* The appliance's own programs: the only virtio-blk disk, /dev/vda. Many qemus share it
  * and nobody writes it, so nothing is to be locked. */
-static void add_usr(struct args *a, const char *path)
+static void add_usr(struct args *a, const ferry_argv_in *in)
 {
     json_t *node = json_pack("{s:s, s:s, s:b, s:{s:s, s:s, s:s}}", "node-name", "usr",
                              "driver", "raw", "read-only", 1, "file", "driver", "file",
-                             "filename", path, "locking", "off");
+                             "filename", in->usr, "locking", "off");
     add(a, "-blockdev");
     add_owned(a, node ? json_dumps(node, JSON_COMPACT) : NULL);
     json_decref(node);
-    add(a, "-device");
-    add(a, "virtio-blk-pci,drive=usr");
+    add_virtio(a, in, "virtio-blk-pci,drive=usr");
 }
 
 static void add_drives(struct args *a, const ferry_argv_in *in)
 {
-    add(a, "-device");
-    add(a, "virtio-scsi-pci,id=scsi");
+    add_virtio(a, in, "virtio-scsi-pci,id=scsi");
 
     unsigned set = 0;
     for (unsigned i = 0; i < in->ndrives; i++) {
@@ -248,8 +254,8 @@ int ferry_argv_build(const ferry_argv_in *in, char ***ret)
 {
     struct args a = {0};
     add_base(&a, in);
-    add_sockets(&a);
-    add_usr(&a, in->usr);
+    add_sockets(&a, in);
+    add_usr(&a, in);
     add_drives(&a, in);
     if (a.failed) {
         /* A hole where a string is missing would hide the ones behind it. */

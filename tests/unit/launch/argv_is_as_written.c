@@ -85,7 +85,7 @@ static void without_drives(void **state)
 
     char device[1024];
     values_of(argv, "-device", device, sizeof device);
-    assert_non_null(strstr(device, "virtio-blk-pci,drive=usr\n"));
+    assert_non_null(strstr(device, "virtio-blk-pci,drive=usr,ioeventfd=off\n"));
     assert_non_null(
         strstr(device, "virtserialport,chardev=channel,name=org.guestferry.0\n"));
 }
@@ -147,6 +147,9 @@ static void choices_are_passed_on(void **state)
     assert_int_equal(ferry_argv_build(&in, &argv), 0);
 
     assert_values(argv, "-accel", "kvm\n");
+    char device[1024];
+    values_of(argv, "-device", device, sizeof device);
+    assert_null(strstr(device, "ioeventfd=off")); /* kvm's own eventfds are cheaper */
     assert_values(argv, "-cpu", "host\n");
     assert_values(argv, "-m", "1024\n");
     assert_values(argv, "-smp", "2\n");
@@ -193,7 +196,7 @@ static void drives_in_order(void **state)
 
     char device[4096];
     values_of(argv, "-device", device, sizeof device);
-    assert_non_null(strstr(device, "virtio-scsi-pci,id=scsi\n"
+    assert_non_null(strstr(device, "virtio-scsi-pci,id=scsi,ioeventfd=off\n"
                                    "scsi-hd,bus=scsi.0,scsi-id=0,drive=drive0,"
                                    "serial=ferry0,werror=report,rerror=report\n"
                                    "scsi-hd,bus=scsi.0,scsi-id=1,drive=drive1,"
