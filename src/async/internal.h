@@ -45,15 +45,17 @@ struct ferry_loop {
     void *kick_arg;
     unsigned holds;
     atomic_uint senders; /* threads inside ferry_loop_post() or _kick() */
+    int bell_fd;         /* eventfd */
+    atomic_bool rung;    /* and not yet answered */
 
     ferry_sem pool_share; /* requests of ours in libuv's thread pool */
 
-    /* handles, all unreferenced except `async` while held */
+    /* handles, all unreferenced except `bell` while held */
     uv_prepare_t prepare; /* drain before the poll */
     uv_check_t check;     /* drain after it */
     uv_idle_t idle;       /* active while tasks are ready: the poll must not sleep */
     uv_timer_t timer;     /* the earliest of ours */
-    uv_async_t async;
+    uv_poll_t bell;       /* on bell_fd */
     unsigned open_handles;
     void (*closed)(void *arg);
     void *closed_arg;

@@ -9,6 +9,8 @@
 #include <errno.h>
 #include <sched.h>
 #include <stdlib.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
 
 /* Stacks kept for reuse: 64 ops of three tasks each. Untouched pages cost nothing, touched ones
  * about 12 KiB a stack. */
@@ -73,11 +75,22 @@ static ferry_post *reversed(ferry_post *p)
     return out;
 }
 
-static void on_async(uv_async_t *h)
+/* Silent before it looks: who posts behind the look rings again. */
+static void answer(ferry_loop *loop)
+{
+    eventfd_t rings;
+    (void)eventfd_read(loop->bell_fd, &rings);
+    atomic_store(&loop->rung, false);
+}
+
+static void on_bell(uv_poll_t *h, int status, int events)
 {
     ferry_loop *loop = h->data;
+    (void)status;
+    (void)events;
 
     ferry_loop_ref(loop);
+    answer(loop);
     for (ferry_post *p = reversed(atomic_exchange(&loop->posted, NULL)); p;) {
         ferry_post *next = p->next;
         p->run(p);
@@ -95,16 +108,30 @@ static void adopt(ferry_loop *loop, uv_handle_t *h)
     loop->open_handles++;
 }
 
+/* An eventfd of our own in place of a uv_async_t: a loop that wakes while the sender is still inside
+ * uv_async_send() spins until it is out, and on a busy machine that was every second
+ * call (1000 pauses and a sched_yield). */
+static int hang_bell(ferry_loop *loop)
+{
+    loop->bell_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
+    if (loop->bell_fd < 0)
+        return -errno;
+    int r = uv_poll_init(loop->uv, &loop->bell, loop->bell_fd);
+    if (r == 0)
+        r = uv_poll_start(&loop->bell, UV_READABLE, on_bell);
+    if (r < 0)
+        close(loop->bell_fd);
+    return r;
+}
+
 int ferry_loop_new(struct uv_loop_s *uv, ferry_loop **ret)
 {
     ferry_loop *loop = allocate();
     if (!loop)
         return -ENOMEM;
     loop->uv = uv;
-    /* The only one of these that can fail: it makes an eventfd. */
-    int r = uv_async_init(uv, &loop->async, on_async);
+    int r = hang_bell(loop);
     if (r < 0) {
-        loop->closed = NULL;
         ferry_loop_unref(loop);
         return r;
     }
@@ -114,7 +141,7 @@ int ferry_loop_new(struct uv_loop_s *uv, ferry_loop **ret)
     uv_timer_init(uv, &loop->timer);
     uv_prepare_start(&loop->prepare, on_prepare);
     uv_check_start(&loop->check, on_check);
-    adopt(loop, (uv_handle_t *)&loop->async);
+    adopt(loop, (uv_handle_t *)&loop->bell);
     adopt(loop, (uv_handle_t *)&loop->prepare);
     adopt(loop, (uv_handle_t *)&loop->check);
     adopt(loop, (uv_handle_t *)&loop->idle);
@@ -135,12 +162,14 @@ int ferry_loop_new_fake(ferry_loop **ret)
 static void on_closed(uv_handle_t *h)
 {
     ferry_loop *loop = h->data;
-    if (--loop->open_handles == 0)
-        ferry_loop_unref(loop);
+    if (--loop->open_handles > 0)
+        return;
+    close(loop->bell_fd);
+    ferry_loop_unref(loop);
 }
 
 /* The post that led to this close may have been seen before its thread was through with
- * uv_async_send: the handle and the uv loop must not go from under it. */
+ * ring(): the descriptor must not go from under it. */
 static void await_senders(ferry_loop *loop)
 {
     while (atomic_load(&loop->senders) > 0)
@@ -153,7 +182,7 @@ void ferry_loop_close(ferry_loop *loop, void (*closed)(void *arg), void *arg)
     assert(!loop->timers && "a loop closes after its timers");
     loop->closed = closed;
     loop->closed_arg = arg;
-    loop->on_kick = NULL; /* one kick may still be on its way to on_async */
+    loop->on_kick = NULL; /* one kick may still be on its way to on_bell */
     if (!loop->uv) {
         ferry_loop_unref(loop);
         return;
@@ -164,7 +193,7 @@ void ferry_loop_close(ferry_loop *loop, void (*closed)(void *arg), void *arg)
     uv_close((uv_handle_t *)&loop->check, on_closed);
     uv_close((uv_handle_t *)&loop->idle, on_closed);
     uv_close((uv_handle_t *)&loop->timer, on_closed);
-    uv_close((uv_handle_t *)&loop->async, on_closed);
+    uv_close((uv_handle_t *)&loop->bell, on_closed);
 }
 
 /* ---- time -------------------------------------------------------------------------- */
@@ -208,6 +237,13 @@ void ferry_loop_drained(ferry_loop *loop)
         uv_idle_start(&loop->idle, on_idle);
 }
 
+/* Also from signal handlers. Rings coalesce until the loop has answered. */
+static void ring(ferry_loop *loop)
+{
+    if (!atomic_exchange(&loop->rung, true))
+        (void)eventfd_write(loop->bell_fd, 1);
+}
+
 void ferry_loop_post(ferry_loop *loop, ferry_post *p)
 {
     atomic_fetch_add(&loop->senders, 1);
@@ -215,7 +251,7 @@ void ferry_loop_post(ferry_loop *loop, ferry_post *p)
     do
         p->next = head;
     while (!atomic_compare_exchange_weak(&loop->posted, &head, p));
-    uv_async_send(&loop->async);
+    ring(loop);
     atomic_fetch_sub(&loop->senders, 1); /* from here on the loop may be gone */
 }
 
@@ -223,8 +259,8 @@ void ferry_loop_kick(ferry_loop *loop)
 {
     int saved = errno;
     atomic_fetch_add(&loop->senders, 1);
-    atomic_store(&loop->kicked, true); /* latched first: sends coalesce */
-    uv_async_send(&loop->async);
+    atomic_store(&loop->kicked, true); /* latched first: rings coalesce */
+    ring(loop);
     atomic_fetch_sub(&loop->senders, 1);
     errno = saved;
 }
@@ -238,12 +274,12 @@ void ferry_loop_on_kick(ferry_loop *loop, void (*on_kick)(void *arg), void *arg)
 void ferry_loop_hold(ferry_loop *loop)
 {
     if (loop->holds++ == 0 && loop->uv)
-        uv_ref((uv_handle_t *)&loop->async);
+        uv_ref((uv_handle_t *)&loop->bell);
 }
 
 void ferry_loop_release(ferry_loop *loop)
 {
     assert(loop->holds > 0 && "released more often than held");
     if (--loop->holds == 0 && loop->uv)
-        uv_unref((uv_handle_t *)&loop->async);
+        uv_unref((uv_handle_t *)&loop->bell);
 }

@@ -1,6 +1,6 @@
 /* Byte streams on descriptors: see pipe.h.
  *
- *      read:   uv_pipe_t on fd         uv_read_start while a task waits, else stopped
+ *      read:   uv_pipe_t on fd         stopped when something comes and no task waits
  *      write:  sendmsg/writev on fd    and uv_poll on a duplicate while it is full
  *
  * A duplicate, because libuv allows one handle a descriptor. */
@@ -43,7 +43,8 @@ typedef struct ferry_pipe {
     /* the reader */
     ferry_task *reader;
     ferry_buf *into; /* while reading: a reference */
-    ssize_t added;   /* since uv_read_start */
+    bool started;    /* uv_read_start: also between reads, see on_alloc */
+    ssize_t added;   /* since pipe_read began */
     int ended; /* 0, UV_EOF or an error: told once what was read before is taken */
 
     /* the writer */
@@ -59,10 +60,23 @@ static ferry_pipe *pipe_of(ferry_link *l)
 
 /* ---- reading ----------------------------------------------------------------------- */
 
+static void stop_reading(ferry_pipe *p)
+{
+    p->started = false;
+    uv_read_stop((uv_stream_t *)&p->uv);
+}
+
+/* A reader that comes back within the same turn of the loop, as most do, finds reading still
+ * started: to stop and start costs two epoll_ctl. When none is back by the time something
+ * comes, the stream is given no room (UV_ENOBUFS) and stopped; nothing is consumed. */
 static void on_alloc(uv_handle_t *h, size_t suggested, uv_buf_t *ret)
 {
     ferry_pipe *p = h->data;
     (void)suggested;
+    if (!p->into) {
+        *ret = uv_buf_init(NULL, 0);
+        return;
+    }
     size_t room = ferry_buf_room(p->into);
     if (p->read_size && room > p->read_size)
         room = p->read_size;
@@ -78,13 +92,21 @@ static void on_read(uv_stream_t *s, ssize_t n, const uv_buf_t *unused)
         p->into->len += (size_t)n;
         p->added += n;
         if (ferry_buf_room(p->into) == 0)
-            uv_read_stop(s);
+            stop_reading(p);
     } else if (n < 0) {
-        p->ended = (int)n;
-        uv_read_stop(s);
+        if (n != UV_ENOBUFS)
+            p->ended = (int)n;
+        stop_reading(p);
     }
     if (p->reader && (p->added || p->ended))
         ferry_wake(p->reader);
+}
+
+static int start_reading(ferry_pipe *p)
+{
+    int r = p->started ? 0 : uv_read_start((uv_stream_t *)&p->uv, on_alloc, on_read);
+    p->started = r == 0;
+    return r;
 }
 
 static FERRY_CO ssize_t pipe_read(ferry_link *l, ferry_buf *b)
@@ -98,10 +120,11 @@ static FERRY_CO ssize_t pipe_read(ferry_link *l, ferry_buf *b)
     if (!p->ended) {
         p->into = ferry_buf_ref(b);
         p->reader = ferry_self();
-        r = uv_read_start((uv_stream_t *)&p->uv, on_alloc, on_read);
+        r = start_reading(p);
         while (!p->added && !p->ended && r == 0)
             r = ferry_park();
-        uv_read_stop((uv_stream_t *)&p->uv);
+        if (r < 0)
+            stop_reading(p);
         p->reader = NULL;
         p->into = NULL;
         ferry_buf_unref(b);

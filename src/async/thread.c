@@ -12,8 +12,8 @@
 #include <unistd.h>
 
 /* What uv_loop_init() opens: an epoll, an eventfd, a pipe for signals, and for the first loop
- * of the process one more pipe. */
-#define LOOP_FDS 6
+ * of the process one more pipe; and our bell (loop.c). */
+#define LOOP_FDS 7
 
 struct ferry_thread {
     pthread_t id;
