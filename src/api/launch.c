@@ -136,8 +136,10 @@ int ferry_launch_start(ferry_vm *vm, ferry_op **ret_op, ferry_error *reterr)
 static void cancel_others(ferry_op *self)
 {
     ferry_list_each (ferry_op, op, &self->ctx->ops, link)
-        if (op->vm == self->vm && op != self)
+        if (op->vm == self->vm && op != self) {
             ferry_op_cancel(op);
+            ferry_op_look(op); /* now, not at the next kick: it may be about to run */
+        }
 }
 
 static bool others_left(ferry_op *self)
