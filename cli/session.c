@@ -138,18 +138,24 @@ void session_turn(struct session *s)
     progress_tick(&s->progress, redraw);
 }
 
+struct awaited {
+    bool done;
+};
+
 static void set_done(ferry_op *op, void *user)
 {
+    struct awaited *a = user;
     (void)op;
-    *(bool *)user = true;
+    a->done = true;
 }
 
 int session_await(struct session *s, ferry_op *op, ferry_error *reterr)
 {
-    bool done = false, bounded = false;
+    struct awaited a = {0};
+    bool bounded = false;
     session_started(s, op);
-    int r = ferry_op_on_done(op, set_done, &done);
-    while (r == 0 && !done) {
+    int r = ferry_op_on_done(op, set_done, &a);
+    while (r == 0 && !a.done) {
         /* ^C does not cancel the flush; it bounds it. */
         if (s->closing && signals_caught() && !bounded) {
             ferry_op_timeout(op, SESSION_CLEANUP_MS);
