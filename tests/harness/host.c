@@ -359,6 +359,18 @@ const char *process_name(pid_t pid)
     return name;
 }
 
+bool process_has_ended(void *pid)
+{
+    char path[64], line[512] = "";
+    snprintf(path, sizeof path, "/proc/%d/stat", (int)*(pid_t *)pid);
+    FILE *f = fopen(path, "re");
+    if (!f)
+        return true;
+    char *end = fgets(line, sizeof line, f) ? strrchr(line, ')') : NULL;
+    fclose(f);
+    return !end || end[2] == 'Z' || end[2] == 'X';
+}
+
 bool eventually(bool (*cond)(void *arg), void *arg)
 {
     uint64_t end = now_ms() + 5000;

@@ -65,6 +65,8 @@ int count_children(pid_t *ret_pid);
 pid_t child_of(pid_t parent); /* 0: none */
 /* "gferry-guard": the name of a process; "" when it is gone. */
 const char *process_name(pid_t pid);
+/* For eventually(): *(pid_t *)pid does not run any more (whoever has to reap it). */
+bool process_has_ended(void *pid);
 
 /* Waits until cond(arg) holds, at most 5 s. For what ends by itself, on another thread or in
  * another process, with nobody to tell. */
