@@ -16,6 +16,9 @@
 #define ZEROES (256 * 1024)
 #define IN_SEQUENCE UINT64_MAX
 
+/* No object is larger; and twice as much is still a number. */
+#define MEMORY_LIMIT ((uint64_t)PTRDIFF_MAX / 2)
+
 static const char *name_of(const ferry_sink *s)
 {
     return s->path ? s->path : "the destination";
@@ -45,8 +48,20 @@ void ferry_sink_done(ferry_sink *s)
 
 /* ---- opening ----------------------------------------------------------------------- */
 
+/* The kernel puts what is written there at the end, whatever offset is asked for. */
+static bool appends(int fd, const struct stat *st)
+{
+    int flags = fcntl(fd, F_GETFL);
+    return S_ISREG(st->st_mode) && flags >= 0 && flags & O_APPEND;
+}
+
 static int settle_fd(ferry_sink *s, ferry_file *own, const struct stat *st, uint64_t at)
 {
+    if (appends(own->fd, st)) {
+        s->kind = FERRY_SINK_SEQUENCE;
+        s->file = ferry_file_ref(own);
+        return 0;
+    }
     if (S_ISREG(st->st_mode) || S_ISBLK(st->st_mode)) {
         s->kind = FERRY_SINK_FILE;
         s->offset = at;
@@ -111,10 +126,12 @@ int ferry_sink_open(ferry_sink *s, ferry_error *e)
 static int to_memory(ferry_sink *s, const ferry_piece *p, ferry_error *e)
 {
     uint64_t n = p->hole ? p->hole : p->data.len;
-    if (n > s->max_bytes - s->offset)
+    uint64_t max = s->max_bytes < MEMORY_LIMIT ? s->max_bytes : MEMORY_LIMIT;
+    if (n > max - s->offset)
         return ferry_fail(e, -FERRY_EFBIG, "download",
-                          "the file is larger than %llu bytes, the limit for memory",
-                          (unsigned long long)s->max_bytes);
+                          "the file is larger than %llu bytes, the limit for memory; "
+                          "raise max_bytes, or download to a path",
+                          (unsigned long long)max);
     if (s->offset + n + 1 > s->capacity) {
         size_t capacity = (size_t)(s->offset + n + 1) + s->capacity / 2;
         uint8_t *memory = realloc(s->memory, capacity);
@@ -158,17 +175,25 @@ static FERRY_CO int write_zeroes(ferry_sink *s, uint64_t n)
     return r;
 }
 
+/* The peer's word, any 64-bit number: an offset that wrapped would lead into what the caller
+ * has before it. */
+static bool too_far(const ferry_sink *s, const ferry_piece *p)
+{
+    return (s->kind == FERRY_SINK_TEMPORARY || s->kind == FERRY_SINK_FILE) &&
+           (p->hole ? p->hole : p->data.len) > INT64_MAX - s->offset;
+}
+
 int ferry_sink_write(ferry_sink *s, const ferry_piece *p, ferry_error *e)
 {
     int r;
     if (s->kind == FERRY_SINK_MEMORY)
         return to_memory(s, p, e);
+    if (too_far(s, p))
+        return failed(s, -FERRY_EFBIG, e);
     if (!p->hole) {
         r = write_bytes(s, &p->data);
         s->offset += p->data.len;
     } else if (s->kind == FERRY_SINK_TEMPORARY) {
-        if (p->hole > INT64_MAX - s->offset)
-            return failed(s, -FERRY_EFBIG, e);
         s->offset += p->hole; /* a fresh file: commit sets its size */
         r = 0;
     } else if (s->kind == FERRY_SINK_FILE &&

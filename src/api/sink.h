@@ -4,7 +4,7 @@
  *               renamed over the target, with its owner, mode and extended attributes
  *      special  a path that is a FIFO, device or socket is written like a descriptor
  *      fd       from its current position; holes are punched, or zeroes where that is no
- *               file
+ *               file, or one that is open with O_APPEND
  *      memory   grows, up to a limit
  *
  * Nothing is left behind unless ferry_sink_commit() succeeded (a descriptor keeps what it
