@@ -107,7 +107,7 @@ int ferry_call_abort(ferry_op *op, const ferry_call_desc *d, ferry_stream *st, i
             *e = theirs;
         return code;
     }
-    if (op->vm->conn && ferry_conn_error(op->vm->conn) && !ferry_cancelled())
+    if (ferry_stream_lost(st) && !ferry_cancelled())
         return ferry_vm_failed(op->vm, r, d->name, e);
     stop(op, st, r, &reply);
     return r;

@@ -4,6 +4,7 @@
  *                                 a piece's credit goes back when it is written
  */
 #include "api/call.h"
+#include "api/hangup.h"
 #include "api/meter.h"
 #include "api/sink.h"
 #include "base/auto.h"
@@ -71,10 +72,12 @@ static FERRY_CO int transfer(ferry_op *op, struct download *d, ferry_error *e)
                          .arg = d,
                          .stall_ms = d->opts.stall_ms};
     fx_download_ret ret = {0};
+    ferry_hangup hangup;
 
     ferry_op_phase(op, "copying");
     ferry_meter_start(&meter);
-    int r = receive_all(d, e);
+    ferry_hangup_watch(&hangup, d->stream, FERRY_HANGUP_LOSS);
+    int r = ferry_hangup_end(&hangup, receive_all(d, e));
     r = r == 0 ? ferry_call_finish(op, &ferry_desc_download, d->stream, &ret, e)
                : ferry_call_abort(op, &ferry_desc_download, d->stream, r, e);
     ferry_meter_stop(&meter);

@@ -4,6 +4,7 @@
  *                                     credit bounds what is between
  */
 #include "api/call.h"
+#include "api/hangup.h"
 #include "api/meter.h"
 #include "api/source.h"
 #include "base/auto.h"
@@ -67,11 +68,13 @@ static FERRY_CO int transfer(ferry_op *op, struct upload *u, ferry_error *e)
                          .arg = u,
                          .stall_ms = u->opts.stall_ms};
     fx_upload_ret ret = {0};
+    ferry_hangup hangup;
     uint64_t sent = 0;
 
     ferry_op_phase(op, "copying");
     ferry_meter_start(&meter);
-    int r = send_all(u, &sent, e);
+    ferry_hangup_watch(&hangup, u->stream, FERRY_HANGUP_REPLY);
+    int r = ferry_hangup_end(&hangup, send_all(u, &sent, e));
     if (r == 0) {
         ferry_op_phase(op, "committing");
         r = ferry_call_finish(op, &ferry_desc_upload, u->stream, &ret, e);

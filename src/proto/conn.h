@@ -99,6 +99,10 @@ FERRY_CO int ferry_stream_wait_reply(ferry_stream *st, ferry_slice *ret);
 /* Is the REPLY here already? Then a cancel is too late. */
 bool ferry_stream_replied(const ferry_stream *st);
 
+/* The connection's error if that ended before the REPLY came; else 0. Stays when the connection
+ * has been freed. */
+int ferry_stream_lost(const ferry_stream *st);
+
 /* Asks the daemon to stop: RESET. DATA that is queued on this side is dropped, DATA
  * that still comes, or is here unread, is discarded (and credited). From then on _read
  * and _write return `code` (negative), wait_reply goes on as before. Never suspends;

@@ -86,6 +86,11 @@ bool ferry_stream_replied(const ferry_stream *st)
     return st->replied;
 }
 
+int ferry_stream_lost(const ferry_stream *st)
+{
+    return st->lost;
+}
+
 void ferry_stream_reset(ferry_stream *st, int code)
 {
     assert(code < 0 && "a reset's code is an error");
