@@ -105,7 +105,8 @@ static void whole_life(void **state)
     assert_ok(run_to_end(ferry_launch_start(vm, &op, &err), &op));
     assert_int_equal(ferry_vm_get_state(vm), FERRY_VM_UP);
     assert_ok(run_to_end(ferry_mount_start(vm, "/dev/sda", "/", &op, &err), &op));
-    assert_ok(run_to_end(ferry_upload_mem_start(vm, data, LEN, "/f", NULL, &op, &err), &op));
+    assert_ok(
+        run_to_end(ferry_upload_mem_start(vm, data, LEN, "/f", NULL, &op, &err), &op));
 
     int ends = 0;
     assert_ok(ferry_download_mem_start(vm, "/f", NULL, &op, &err));
@@ -208,7 +209,8 @@ static void closed_with_ops_in_flight(void **state)
     ends = 0;
     for (int i = 0; i < 20; i++) {
         if (i % 2)
-            assert_ok(ferry_download_start(vm, "/f", scratch("%d", i), NULL, &ops[i], &err));
+            assert_ok(
+                ferry_download_start(vm, "/f", scratch("%d", i), NULL, &ops[i], &err));
         else
             assert_ok(ferry_upload_mem_start(vm, data, LEN, "/g", NULL, &ops[i], &err));
         assert_int_equal(ferry_op_on_done(ops[i], note_end, &ends), 0);

@@ -95,7 +95,8 @@ static void cancelled_means_not_done(void **state)
         assert_int_equal(ferry_op_wait(op, 10000), 0);
         ferry_op_state end = ferry_op_poll(op, NULL);
         ended[end]++;
-        assert_int_equal(ferry_op_error(op, NULL), end == FERRY_OP_OK ? 0 : -FERRY_ECANCELED);
+        assert_int_equal(ferry_op_error(op, NULL),
+                         end == FERRY_OP_OK ? 0 : -FERRY_ECANCELED);
         ferry_op_free(op);
 
         int there = ferry_stat(vm, "/dir", &st, &err);

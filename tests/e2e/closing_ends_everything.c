@@ -84,7 +84,8 @@ static void context_with_20_ops(void **state)
     vm = NULL;
     vm_free(); /* looks for processes and descriptors: there must be none while ops are left */
     assert_all_cancelled(ops);
-    host("e2fsck -fp '%s'; test $? -le 1", scratch("disk.img")); /* its journal is enough */
+    host("e2fsck -fp '%s'; test $? -le 1",
+         scratch("disk.img")); /* its journal is enough */
 }
 
 static void vm_with_20_ops(void **state)

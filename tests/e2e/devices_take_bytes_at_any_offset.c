@@ -26,7 +26,9 @@ static void bytes_go_where_they_should(void **state)
     uint8_t *disk = calloc(1, SIZE);
     for (unsigned i = 0; i < sizeof offsets / sizeof *offsets; i++) {
         ferry_upload_opts up = {.size = sizeof up, .offset = offsets[i]};
-        ferry_download_opts down = {.size = sizeof down, .offset = offsets[i], .length = LEN};
+        ferry_download_opts down = {.size = sizeof down,
+                                    .offset = offsets[i],
+                                    .length = LEN};
         void *data = filled(LEN, i), *got = NULL;
         size_t len = 0;
         assert_ok(ferry_upload_mem(vm, data, LEN, "/dev/sda", &up, &err));
@@ -87,10 +89,10 @@ static void drive_that_is_not_there_is_no_file(void **state)
         assert_guest_ls("/dev", "sdz.conf");
     }
     /* What the appliance has for itself is no device: its memory, its programs. */
-    assert_fails(ferry_download_mem(vm, "/dev/mem", NULL, &got, &len, &err), FERRY_ENOENT,
-                 "/dev/mem");
-    assert_fails(ferry_download_mem(vm, "/dev/vda", NULL, &got, &len, &err), FERRY_ENOENT,
-                 "/dev/vda");
+    assert_fails(ferry_download_mem(vm, "/dev/mem", NULL, &got, &len, &err),
+                 FERRY_ENOENT, "/dev/mem");
+    assert_fails(ferry_download_mem(vm, "/dev/vda", NULL, &got, &len, &err),
+                 FERRY_ENOENT, "/dev/vda");
     assert_ok(ferry_umount_all(vm, &err));
 }
 
@@ -101,8 +103,8 @@ static void device_takes_an_image(void **state)
     make_file(scratch("file"), 100000, 30);
     host("rm -rf '%s' && mkdir '%s' && cp '%s' '%s'", scratch("tree"), scratch("tree"),
          scratch("file"), scratch("tree/file"));
-    host("truncate -s %llu '%s' && mkfs.ext4 -q -F -d '%s' '%s'", (unsigned long long)SIZE,
-         scratch("fs"), scratch("tree"), scratch("fs"));
+    host("truncate -s %llu '%s' && mkfs.ext4 -q -F -d '%s' '%s'",
+         (unsigned long long)SIZE, scratch("fs"), scratch("tree"), scratch("fs"));
     assert_ok(ferry_upload(vm, scratch("fs"), "/dev/sda", NULL, &err));
     assert_ok(ferry_mount(vm, "/dev/sda", "/", &err));
     void *data = filled(100000, 30);

@@ -58,8 +58,8 @@ static void devices_are_in_order(void **state)
     ferry_strings_free(list);
     assert_fails(ferry_blockdev_getsize64(vm, "/dev/sdzz", &bytes, &err), FERRY_ENODEV,
                  "/dev/sdzz");
-    assert_fails(ferry_blockdev_getsize64(vm, "/etc/passwd", &bytes, &err), FERRY_ENODEV,
-                 "/etc/passwd");
+    assert_fails(ferry_blockdev_getsize64(vm, "/etc/passwd", &bytes, &err),
+                 FERRY_ENODEV, "/etc/passwd");
 }
 
 static void partitions_are_made(void **state)
@@ -86,8 +86,10 @@ static void part_disk_fails(void **state)
 {
     (void)state;
     assert_fails(ferry_part_disk(vm, "/dev/sda", "amiga", &err), FERRY_EINVAL, "amiga");
-    assert_fails(ferry_part_disk(vm, "/dev/sda1", "gpt", &err), FERRY_EINVAL, "/dev/sda1");
-    assert_fails(ferry_part_disk(vm, "/dev/none", "gpt", &err), FERRY_ENODEV, "/dev/none");
+    assert_fails(ferry_part_disk(vm, "/dev/sda1", "gpt", &err), FERRY_EINVAL,
+                 "/dev/sda1");
+    assert_fails(ferry_part_disk(vm, "/dev/none", "gpt", &err), FERRY_ENODEV,
+                 "/dev/none");
     assert_ok(ferry_mkfs(vm, "ext4", "/dev/sda1", NULL, &err));
     assert_ok(ferry_mount(vm, "/dev/sda1", "/", &err));
     assert_fails(ferry_part_disk(vm, "/dev/sda", "gpt", &err), FERRY_EBUSY, "/dev/sda");
@@ -99,15 +101,19 @@ static void mkfs_fails(void **state)
     (void)state;
     ferry_mkfs_opts opts = {.size = sizeof opts, .blocksize = 1000};
     assert_fails(ferry_mkfs(vm, "zfs", "/dev/sdb", NULL, &err), FERRY_EINVAL, "zfs");
-    assert_fails(ferry_mkfs(vm, "ext4", "/dev/none", NULL, &err), FERRY_ENODEV, "/dev/none");
+    assert_fails(ferry_mkfs(vm, "ext4", "/dev/none", NULL, &err), FERRY_ENODEV,
+                 "/dev/none");
     assert_fails(ferry_mkfs(vm, "ext4", "/dev/sdb", &opts, &err), FERRY_EINVAL, "1000");
     opts = (ferry_mkfs_opts){.size = sizeof opts, .label = "seventeen letters"};
     assert_fails(ferry_mkfs(vm, "ext4", "/dev/sdb", &opts, &err), FERRY_EINVAL, "label");
     assert_fails(ferry_mkfs(vm, "xfs", "/dev/sdb", NULL, &err), FERRY_ENOSPC, "300MB");
-    assert_fails(ferry_mkfs(vm, "btrfs", "/dev/sdb", NULL, &err), FERRY_ENOSPC, "minimum");
+    assert_fails(ferry_mkfs(vm, "btrfs", "/dev/sdb", NULL, &err), FERRY_ENOSPC,
+                 "minimum");
     assert_ok(ferry_mount(vm, "/dev/sda1", "/", &err));
-    assert_fails(ferry_mkfs(vm, "ext4", "/dev/sda1", NULL, &err), FERRY_EBUSY, "/dev/sda1");
-    assert_fails(ferry_mkfs(vm, "ext4", "/dev/sda", NULL, &err), FERRY_EBUSY, "/dev/sda");
+    assert_fails(ferry_mkfs(vm, "ext4", "/dev/sda1", NULL, &err), FERRY_EBUSY,
+                 "/dev/sda1");
+    assert_fails(ferry_mkfs(vm, "ext4", "/dev/sda", NULL, &err), FERRY_EBUSY,
+                 "/dev/sda");
     unmount();
 }
 
@@ -139,9 +145,12 @@ static void vfs_calls_of_nothing(void **state)
     assert_string_equal(value, "");
     free(value);
     value = NULL;
-    assert_fails(ferry_vfs_type(vm, "/dev/none", &value, &err), FERRY_ENODEV, "/dev/none");
-    assert_fails(ferry_vfs_label(vm, "/dev/none", &value, &err), FERRY_ENODEV, "/dev/none");
-    assert_fails(ferry_vfs_uuid(vm, "/dev/none", &value, &err), FERRY_ENODEV, "/dev/none");
+    assert_fails(ferry_vfs_type(vm, "/dev/none", &value, &err), FERRY_ENODEV,
+                 "/dev/none");
+    assert_fails(ferry_vfs_label(vm, "/dev/none", &value, &err), FERRY_ENODEV,
+                 "/dev/none");
+    assert_fails(ferry_vfs_uuid(vm, "/dev/none", &value, &err), FERRY_ENODEV,
+                 "/dev/none");
     assert_null(value);
 }
 
@@ -152,7 +161,8 @@ static void mount_fails(void **state)
     (void)state;
     assert_fails(ferry_mount(vm, "/dev/none", "/", &err), FERRY_ENODEV, "/dev/none");
     assert_fails(ferry_mount(vm, "/dev/sdd", "/", &err), FERRY_ENODEV, "/dev/sdd");
-    assert_fails(ferry_mount(vm, "/dev/sda", "/", &err), FERRY_ENODEV, "partition table");
+    assert_fails(ferry_mount(vm, "/dev/sda", "/", &err), FERRY_ENODEV,
+                 "partition table");
     assert_fails(ferry_mount(vm, "/dev/sda1", "/boot", &err), FERRY_ESTATE, "mount");
     assert_fails(ferry_mount(vm, "/dev/sda1", "boot", &err), FERRY_EINVAL, "boot");
 

@@ -101,7 +101,8 @@ static void checksums(void **state)
     assert_ok(ferry_upload(vm, scratch("sums"), "/t/sums", NULL, &err));
     for (size_t i = 0; i < sizeof types / sizeof *types; i++) {
         assert_ok(ferry_checksum(vm, types[i], "/t/sums", &sum, &err));
-        snprintf(expected, sizeof expected, "%s", host("%ssum '%s'", types[i], scratch("sums")));
+        snprintf(expected, sizeof expected, "%s",
+                 host("%ssum '%s'", types[i], scratch("sums")));
         expected[strcspn(expected, " ")] = '\0';
         assert_string_equal(sum, expected);
         free(sum);
@@ -113,9 +114,11 @@ static void checksums(void **state)
     free(sum);
 
     sum = NULL;
-    assert_fails(ferry_checksum(vm, "sha3", "/t/sums", &sum, &err), FERRY_EINVAL, "sha256");
+    assert_fails(ferry_checksum(vm, "sha3", "/t/sums", &sum, &err), FERRY_EINVAL,
+                 "sha256");
     assert_fails(ferry_checksum(vm, "md5", "/t", &sum, &err), FERRY_EISDIR, "/t");
-    assert_fails(ferry_checksum(vm, "md5", "/t/none", &sum, &err), FERRY_ENOENT, "/t/none");
+    assert_fails(ferry_checksum(vm, "md5", "/t/none", &sum, &err), FERRY_ENOENT,
+                 "/t/none");
     assert_null(sum);
 }
 
@@ -181,7 +184,8 @@ static void mv(void **state)
     assert_fails(ferry_mv(vm, "/t/none", "/t/x", &err), FERRY_ENOENT, "/t/none");
     assert_fails(ferry_mv(vm, "/t/e", "/t/e/a", &err), FERRY_EINVAL, "/t/e/a");
     put("/t/a", "a");
-    assert_fails(ferry_mv(vm, "/t/a", "/t/e", &err), FERRY_EISDIR, "/t/e"); /* e/a is one */
+    assert_fails(ferry_mv(vm, "/t/a", "/t/e", &err), FERRY_EISDIR,
+                 "/t/e"); /* e/a is one */
     assert_ok(ferry_mkdir_p(vm, "/t/f/e/full", &err));
     assert_fails(ferry_mv(vm, "/t/e", "/t/f", &err), FERRY_ENOTEMPTY, "/t/f");
 }
@@ -190,7 +194,8 @@ static void ln_s_and_readlink(void **state)
 {
     (void)state;
     char *target = NULL;
-    static const char *const targets[] = {"file", "/absolute/one", "../../up", "no such"};
+    static const char *const targets[] = {"file", "/absolute/one", "../../up",
+                                          "no such"};
     for (size_t i = 0; i < sizeof targets / sizeof *targets; i++) {
         assert_ok(ferry_ln_s(vm, targets[i], "/t/link", &err));
         assert_ok(ferry_readlink(vm, "/t/link", &target, &err));
@@ -227,7 +232,8 @@ static void touch_and_truncate(void **state)
     assert_ok(ferry_truncate_size(vm, "/t/file", (int64_t)GIB, &err));
     assert_in_range(guest_stat("/t/file").blocks, 0, 8);
     assert_fails(ferry_truncate_size(vm, "/t/file", -1, &err), FERRY_EINVAL, "negative");
-    assert_fails(ferry_truncate_size(vm, "/t/file", INT64_MAX, &err), FERRY_EFBIG, "/t/file");
+    assert_fails(ferry_truncate_size(vm, "/t/file", INT64_MAX, &err), FERRY_EFBIG,
+                 "/t/file");
     assert_fails(ferry_truncate_size(vm, "/t", 0, &err), FERRY_EISDIR, "/t");
     assert_fails(ferry_truncate_size(vm, "/t/none", 0, &err), FERRY_ENOENT, "/t/none");
     assert_fails(ferry_touch(vm, "/t/none/x", &err), FERRY_ENOENT, "/t/none/x");
@@ -271,7 +277,8 @@ static void nothing_leads_out_of_the_image(void **state)
     char **names = NULL;
     ferry_stat_info st = {0};
     assert_ok(ferry_ln_s(vm, "/proc/self/root", "/t/magic", &err));
-    assert_fails(ferry_stat(vm, "/t/magic/init", &st, &err), FERRY_ENOENT, "/t/magic/init");
+    assert_fails(ferry_stat(vm, "/t/magic/init", &st, &err), FERRY_ENOENT,
+                 "/t/magic/init");
     assert_fails(ferry_ls(vm, "/../usr", &names, &err), FERRY_ENOENT, "usr");
     assert_fails(ferry_rm_rf(vm, "/t/..", &err), FERRY_EINVAL, "/t/..");
 }

@@ -81,7 +81,8 @@ static void all_at_once(void **state)
     ferry_op *ops[8];
     for (int i = 0; i < 8; i++) {
         put_old(scratch("t%d", i));
-        assert_ok(ferry_download_start(vm, "/file", scratch("t%d", i), NULL, &ops[i], &err));
+        assert_ok(
+            ferry_download_start(vm, "/file", scratch("t%d", i), NULL, &ops[i], &err));
     }
     ferry_vm_cancel_all(vm);
     for (int i = 0; i < 8; i++) {
@@ -103,7 +104,8 @@ static void source_cannot_be(void **state)
     assert_ok(ferry_ln_s(vm, "loop", "/loop", &err));
     assert_fails(ferry_download(vm, "/dir", path, NULL, &err), FERRY_EISDIR, "/dir");
     assert_fails(ferry_download(vm, "/none", path, NULL, &err), FERRY_ENOENT, "/none");
-    assert_fails(ferry_download(vm, "/file/x", path, NULL, &err), FERRY_ENOTDIR, "/file/x");
+    assert_fails(ferry_download(vm, "/file/x", path, NULL, &err), FERRY_ENOTDIR,
+                 "/file/x");
     assert_fails(ferry_download(vm, "/loop", path, NULL, &err), FERRY_ELOOP, "/loop");
     assert_fails(ferry_download(vm, "file", path, NULL, &err), FERRY_EINVAL, "file");
     assert_fails(ferry_download(vm, NULL, path, NULL, &err), FERRY_EINVAL, "src");
@@ -121,10 +123,10 @@ static void target_cannot_be(void **state)
     assert_int_equal(mkdir(scratch("d"), 0755), 0);
     assert_fails(ferry_download(vm, "/file", scratch("d"), NULL, &err), FERRY_EISDIR,
                  scratch("d"));
-    assert_fails(ferry_download(vm, "/file", scratch("none/x"), NULL, &err), FERRY_ENOENT,
-                 scratch("none/x"));
-    assert_fails(ferry_download(vm, "/file", scratch("target/x"), NULL, &err), FERRY_ENOTDIR,
-                 scratch("target/x"));
+    assert_fails(ferry_download(vm, "/file", scratch("none/x"), NULL, &err),
+                 FERRY_ENOENT, scratch("none/x"));
+    assert_fails(ferry_download(vm, "/file", scratch("target/x"), NULL, &err),
+                 FERRY_ENOTDIR, scratch("target/x"));
     assert_fails(ferry_download(vm, "/file", scratch("new/"), NULL, &err), FERRY_EISDIR,
                  scratch("new/"));
     assert_old(scratch("target"));
@@ -160,16 +162,17 @@ static void host_refuses(void **state)
 {
     (void)state;
     if (geteuid() == 0) {
-        print_message("not checked as root: directories and files without permission\n");
+        print_message(
+            "not checked as root: directories and files without permission\n");
         skip();
     }
     assert_int_equal(mkdir(scratch("closed"), 0555), 0);
-    assert_fails(ferry_download(vm, "/file", scratch("closed/x"), NULL, &err), FERRY_EACCES,
-                 scratch("closed/x"));
+    assert_fails(ferry_download(vm, "/file", scratch("closed/x"), NULL, &err),
+                 FERRY_EACCES, scratch("closed/x"));
     put_old(scratch("target"));
     assert_int_equal(chmod(scratch("target"), 0444), 0);
-    assert_fails(ferry_download(vm, "/file", scratch("target"), NULL, &err), FERRY_EACCES,
-                 scratch("target"));
+    assert_fails(ferry_download(vm, "/file", scratch("target"), NULL, &err),
+                 FERRY_EACCES, scratch("target"));
     assert_old(scratch("target"));
 }
 

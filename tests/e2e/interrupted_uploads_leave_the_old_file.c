@@ -118,7 +118,8 @@ static void freed_while_pending(void **state)
     assert_ok(ferry_mount(vm, "/dev/sda", "/", &err));
     assert_guest_is("/d/file", OLD, strlen(OLD));
     assert_guest_ls("/d", "file");
-    assert_ok(ferry_mkfs(vm, "ext4", "/dev/sdb", NULL, &err)); /* scratch disks are new ones */
+    assert_ok(ferry_mkfs(vm, "ext4", "/dev/sdb", NULL,
+                         &err)); /* scratch disks are new ones */
     assert_ok(ferry_mount(vm, "/dev/sdb", "/full", &err));
     assert_ok(ferry_rm_rf(vm, "/full/lost+found", &err));
 }
@@ -218,15 +219,19 @@ static void target_cannot_be(void **state)
     memset(long_name + 3, 'x', 300);
     assert_fails(ferry_upload_mem(vm, "x", 1, "/d", NULL, &err), FERRY_EISDIR, "/d");
     assert_fails(ferry_upload_mem(vm, "x", 1, "/", NULL, &err), FERRY_EISDIR, "/");
-    assert_fails(ferry_upload_mem(vm, "x", 1, "/d/new/", NULL, &err), FERRY_EISDIR, "/d/new/");
-    assert_fails(ferry_upload_mem(vm, "x", 1, "/none/x", NULL, &err), FERRY_ENOENT, "/none");
+    assert_fails(ferry_upload_mem(vm, "x", 1, "/d/new/", NULL, &err), FERRY_EISDIR,
+                 "/d/new/");
+    assert_fails(ferry_upload_mem(vm, "x", 1, "/none/x", NULL, &err), FERRY_ENOENT,
+                 "/none");
     assert_fails(ferry_upload_mem(vm, "x", 1, "/d/file/x", NULL, &err), FERRY_ENOTDIR,
                  "/d/file");
-    assert_fails(ferry_upload_mem(vm, "x", 1, long_name, NULL, &err), FERRY_ENAMETOOLONG, "");
+    assert_fails(ferry_upload_mem(vm, "x", 1, long_name, NULL, &err),
+                 FERRY_ENAMETOOLONG, "");
     assert_fails(ferry_upload_mem(vm, "x", 1, "relative", NULL, &err), FERRY_EINVAL,
                  "relative");
     assert_fails(ferry_upload_mem(vm, "x", 1, NULL, NULL, &err), FERRY_EINVAL, "dst");
-    assert_fails(ferry_upload_mem(vm, NULL, 1, "/d/file", NULL, &err), FERRY_EINVAL, "data");
+    assert_fails(ferry_upload_mem(vm, NULL, 1, "/d/file", NULL, &err), FERRY_EINVAL,
+                 "data");
     assert_guest_is("/d/file", OLD, strlen(OLD));
     assert_guest_ls("/d", "file");
 }
@@ -266,7 +271,8 @@ static void nothing_mounted_or_launched(void **state)
     assert_ok(ferry_umount_all(vm, &err));
     assert_fails(ferry_upload_mem(vm, "x", 1, "/x", NULL, &err), FERRY_ESTATE, "mount");
     vm_shutdown();
-    assert_fails(ferry_upload_mem(vm, "x", 1, "/x", NULL, &err), FERRY_ESTATE, "shut down");
+    assert_fails(ferry_upload_mem(vm, "x", 1, "/x", NULL, &err), FERRY_ESTATE,
+                 "shut down");
     host("e2fsck -fn '%s'", scratch("disk.img"));
 }
 

@@ -121,12 +121,11 @@ static void caller_kills_it(void **state)
     start(&t);
     ferry_vm_kill(vm);
     ferry_vm_kill(vm);
-    assert_all_dead(&t, "");
+    assert_all_dead(&t, "killed");
     relaunch();
 }
 
-/* The guest's own end: a panic, or a daemon that crashed. Here, its power is cut by QMP's
- * absence: SIGTERM makes qemu leave in good order, unasked. */
+/* SIGTERM, from somebody who tidies up: qemu ends in good order, but nobody of us asked. */
 static void qemu_leaves_unasked(void **state)
 {
     (void)state;
@@ -134,7 +133,7 @@ static void qemu_leaves_unasked(void **state)
     ignore_children(true);
     start(&t);
     assert_int_equal(kill(vm_qemu(), SIGTERM), 0);
-    assert_all_dead(&t, "");
+    assert_all_dead(&t, "signal 15");
     relaunch();
 }
 
@@ -154,8 +153,10 @@ static void ignored_sigchld_changes_nothing(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        vm_test(qemu_is_killed),      vm_test(guard_is_killed),
-        vm_test(caller_kills_it),     vm_test(qemu_leaves_unasked),
+        vm_test(qemu_is_killed),
+        vm_test(guard_is_killed),
+        vm_test(caller_kills_it),
+        vm_test(qemu_leaves_unasked),
         vm_test(ignored_sigchld_changes_nothing),
     };
     return cmocka_run_group_tests(tests, setup, vm_teardown);

@@ -119,8 +119,8 @@ static void volume_is_mounted_without_being_listed(void **state)
     vm_launch();
     assert_ok(ferry_mount_ro(vm, "/dev/vg-one/data", "/", &err));
     assert_guest_is("/file", data, LEN);
-    assert_fails(ferry_upload_mem(vm, "x", 1, "/dev/vg-one/data", NULL, &err), FERRY_EBUSY,
-                 "/dev/vg-one/data");
+    assert_fails(ferry_upload_mem(vm, "x", 1, "/dev/vg-one/data", NULL, &err),
+                 FERRY_EBUSY, "/dev/vg-one/data");
     assert_fails(ferry_mount(vm, "/dev/vg-one/none", "/mnt", &err), FERRY_ENODEV,
                  "/dev/vg-one/none");
     vm_shutdown();

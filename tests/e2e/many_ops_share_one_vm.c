@@ -70,9 +70,11 @@ static void ten_up_and_ten_down(void **state)
     }
     for (int i = 0; i < EACH; i++) {
         snprintf(name, sizeof name, "/up%d", i);
-        assert_ok(ferry_upload_mem_start(vm, data[i], length(i), name, NULL, &up[i], &err));
+        assert_ok(
+            ferry_upload_mem_start(vm, data[i], length(i), name, NULL, &up[i], &err));
         snprintf(name, sizeof name, "/down%d", i);
-        assert_ok(ferry_download_start(vm, name, scratch("down%d", i), NULL, &down[i], &err));
+        assert_ok(
+            ferry_download_start(vm, name, scratch("down%d", i), NULL, &down[i], &err));
         calls[2 * i].op = up[i];
         calls[2 * i + 1].op = down[i];
         assert_int_equal(ferry_op_on_done(up[i], count_call, &calls[2 * i]), 0);
@@ -122,7 +124,7 @@ static void others_go_on_beside_those_that_stand_still(void **state)
     for (int i = 0; i < EACH; i++) {
         assert_int_equal(ferry_op_poll(up[i], NULL), FERRY_OP_PENDING);
         assert_int_equal(ferry_op_poll(down[i], NULL), FERRY_OP_PENDING);
-        close(in[i][1]); /* the source ends: an empty file */
+        close(in[i][1]);  /* the source ends: an empty file */
         close(out[i][0]); /* the reader leaves */
         assert_int_equal(ferry_op_wait(up[i], 20000), 0);
         assert_int_equal(ferry_op_wait(down[i], 20000), 0);

@@ -20,7 +20,10 @@ static const struct {
     const char *name;
     size_t len;
     int durable;
-} files[] = {{"small", SMALL, 0}, {"large", LARGE, 0}, {"durable", SMALL, 1}, {"empty", 0, 0}};
+} files[] = {{"small", SMALL, 0},
+             {"large", LARGE, 0},
+             {"durable", SMALL, 1},
+             {"empty", 0, 0}};
 #define NFILES (sizeof files / sizeof *files)
 
 static void debugfs(const char *image, const char *verb, const char *name,

@@ -53,11 +53,14 @@ static void *read_all(void *arg)
     return NULL;
 }
 
-static void start_writer(struct peer *p, int fd, const char *path, size_t len, size_t piece,
-                         unsigned seed)
+static void start_writer(struct peer *p, int fd, const char *path, size_t len,
+                         size_t piece, unsigned seed)
 {
-    *p = (struct peer){
-        .fd = fd, .path = path, .data = filled(len, seed), .len = len, .piece = piece};
+    *p = (struct peer){.fd = fd,
+                       .path = path,
+                       .data = filled(len, seed),
+                       .len = len,
+                       .piece = piece};
     assert_int_equal(pthread_create(&p->thread, NULL, write_all, p), 0);
 }
 

@@ -34,7 +34,7 @@ void scratch_make(void)
 static struct path {
     struct path *next;
     char name[];
-} *paths;
+} * paths;
 
 void scratch_remove(void)
 {
