@@ -211,8 +211,11 @@ int ferry_sink_write(ferry_sink *s, const ferry_piece *p, ferry_error *e)
 int ferry_sink_commit(ferry_sink *s, ferry_error *e)
 {
     ferry_scope shield;
-    int r = 0;
+    int r = s->durable && s->file ? ferry_fs_sync(s->file) : 0;
+    if (r < 0 && r != -EINVAL) /* EINVAL: /dev/null and its like */
+        return failed(s, r, e);
 
+    r = 0;
     ferry_scope_open(&shield, FERRY_SCOPE_SHIELD);
     if (s->kind == FERRY_SINK_TEMPORARY)
         r = ferry_sink_install(s);

@@ -47,7 +47,8 @@ typedef struct ferry_sink {
 void ferry_sink_done(ferry_sink *s); /* drops what was not committed */
 FERRY_CO int ferry_sink_open(ferry_sink *s, ferry_error *e);
 FERRY_CO int ferry_sink_write(ferry_sink *s, const ferry_piece *p, ferry_error *e);
-/* All was written: makes it final. Not cancelled by a cancel: it is a moment's work. */
+/* All was written: makes it final. The fsync of a durable one hears a cancel, because a slow disk may
+ * take long over it; what follows does not: it is a moment's work. */
 FERRY_CO int ferry_sink_commit(ferry_sink *s, ferry_error *e);
 
 #endif
