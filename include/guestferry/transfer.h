@@ -1,7 +1,8 @@
 /* guestferry/transfer.h - files in and out.
  *
  * A source or destination on the host is a path, a descriptor (pipe, socket, tty, file; it stays
- * the caller's, and is read or written from its current position) or memory. The other side is
+ * the caller's, is read or written from its current position, and is left behind the last
+ * byte) or memory. The other side is
  * a path in the image, below what is mounted, or a block device such as /dev/sda1 (then
  * in place).
  *
@@ -41,7 +42,10 @@ typedef struct ferry_upload_opts {
     uint32_t stall_ms;
 } ferry_upload_opts;
 
-/* Downloads to a path are atomic in the same way (mode of an existing file is kept).
+/* Downloads to a path are atomic in the same way: owner, mode and extended attributes of an
+ * existing file are kept, but not its set-id bits and capabilities, which were not given to what
+ * the image holds. Symbolic links are followed, one that dangles too. A FIFO, device or /dev/stdout is
+ * written as it is.
  *
  * offset, length  which part; length 0 = to the end
  * mode            permission bits of a new file; 0 = 0666 less the umask

@@ -7,6 +7,8 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <libgen.h>
+#include <limits.h>
+#include <linux/limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -15,6 +17,9 @@
 
 /* A name's random part; a collision (EEXIST) is tried again with another. */
 #define TRIES 16
+
+/* Symbolic links followed, as the kernel does. */
+#define LINKS 40
 
 struct place_job {
     ferry_job job;
@@ -46,31 +51,54 @@ static char *temporary_name(const char *target)
     return name;
 }
 
+/* A new name in a directory that exists. */
+static int new_name(const char *path, char **ret)
+{
+    size_t n = strlen(path);
+    FERRY_AUTO(mem) char *copy = strdup(path), *copy2 = strdup(path);
+    if (!copy || !copy2)
+        return -ENOMEM;
+    const char *base = basename(copy2);
+    FERRY_AUTO(mem) char *dir = realpath(dirname(copy), NULL);
+    if (!dir)
+        return -errno;
+    if (n == 0 || path[n - 1] == '/')
+        return n ? -EISDIR : -ENOENT;
+    return asprintf(ret, "%s/%s", strcmp(dir, "/") ? dir : "", base) < 0 ? -ENOMEM : 0;
+}
+
+/* Where a link that leads nowhere leads: 1 and that. 0: no such link. (/dev/stdout of a pipe
+ * reads like one, but leads somewhere.) */
+static int dangling(const char *path, char **ret)
+{
+    char to[PATH_MAX];
+    struct stat st;
+    ssize_t n = readlink(path, to, sizeof to - 1);
+    if (n <= 0 || stat(path, &st) == 0)
+        return 0;
+    to[n] = '\0';
+    int dir = to[0] == '/' ? 0 : (int)(strrchr(path, '/') - path) + 1;
+    return asprintf(ret, "%.*s%s", dir, path, to) < 0 ? -ENOMEM : 1;
+}
+
 /* The file the path means: an existing one through its links, else a new name in a directory that
- * exists. */
+ * exists; through a dangling link too, as open(2) would make it. */
 static int resolve(const char *path, char **ret)
 {
-    char *full = realpath(path, NULL);
-    if (full) {
-        *ret = full;
-        return 0;
+    FERRY_AUTO(mem) char *at = strdup(path);
+    for (int i = 0; at && i < LINKS; i++) {
+        *ret = realpath(at, NULL);
+        if (*ret || errno != ENOENT)
+            return *ret ? 0 : -errno;
+        int r = new_name(at, ret);
+        free(ferry_take(&at));
+        if (r == 0)
+            r = dangling(*ret, &at);
+        if (r <= 0)
+            return r;
+        free(ferry_take(ret));
     }
-    if (errno != ENOENT)
-        return -errno;
-    FERRY_AUTO(mem) char *copy = strdup(path), *copy2 = strdup(path);
-    int r = copy && copy2 ? 0 : -ENOMEM;
-    if (r == 0) {
-        const char *base = basename(copy2);
-        FERRY_AUTO(mem) char *dir = realpath(dirname(copy), NULL);
-        size_t n = strlen(path);
-        if (!dir)
-            r = -errno;
-        else if (n == 0 || path[n - 1] == '/')
-            r = n ? -EISDIR : -ENOENT;
-        else if (asprintf(ret, "%s/%s", strcmp(dir, "/") ? dir : "", base) < 0)
-            r = -ENOMEM;
-    }
-    return r;
+    return at ? -ELOOP : -ENOMEM;
 }
 
 /* ---- preparing --------------------------------------------------------------------- */
@@ -177,14 +205,19 @@ int ferry_sink_prepare(const char *path, uint32_t mode, ferry_sink_place *ret)
 
 /* ---- installing -------------------------------------------------------------------- */
 
-/* As far as the file system and our rights allow: what replaces a file should look like it. */
+/* As far as the file system and our rights allow: what replaces a file should look like it.
+ * But the image's bytes do not get the capabilities of the program they replace: write(2)
+ * takes those away too. */
 static void copy_attributes(int from, int to)
 {
-    char names[4096], value[4096];
-    ssize_t len = flistxattr(from, names, sizeof names);
+    FERRY_AUTO(mem) char *names = malloc(XATTR_LIST_MAX);
+    FERRY_AUTO(mem) char *value = malloc(XATTR_SIZE_MAX);
+    if (!names || !value)
+        return;
+    ssize_t len = flistxattr(from, names, XATTR_LIST_MAX);
     for (ssize_t i = 0; i < len; i += (ssize_t)strlen(names + i) + 1) {
-        ssize_t n = fgetxattr(from, names + i, value, sizeof value);
-        if (n >= 0)
+        ssize_t n = fgetxattr(from, names + i, value, XATTR_SIZE_MAX);
+        if (n >= 0 && strcmp(names + i, "security.capability") != 0)
             (void)fsetxattr(to, names + i, value, (size_t)n, 0);
     }
 }
@@ -198,7 +231,7 @@ static void take_after(const char *target, int fd)
     if (fchown(fd, st.st_uid, st.st_gid) < 0 && fchown(fd, (uid_t)-1, st.st_gid) < 0) {
         /* not ours to give away: it stays the caller's */
     }
-    (void)fchmod(fd, st.st_mode & 07777);
+    (void)fchmod(fd, st.st_mode & 01777); /* set-id bits: as with capabilities */
     if (old >= 0)
         copy_attributes(old, fd);
 }

@@ -11,6 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/xattr.h>
 
 static char *dir;
 
@@ -146,6 +147,76 @@ static FERRY_CO int memory_has_its_limit(void *arg)
     return 0;
 }
 
+static FERRY_CO void download(const char *name, const char *text)
+{
+    ferry_sink s = {.path = strdup(in_dir(name)), .fd = -1, .durable = true};
+    ferry_error e = {0};
+    check_eq(ferry_sink_open(&s, &e), 0);
+    check_eq(send(&s, text, &e), 0);
+    check_eq(ferry_sink_commit(&s, &e), 0);
+    ferry_sink_done(&s);
+}
+
+static FERRY_CO int through_a_dangling_link(void *arg)
+{
+    (void)arg;
+    struct stat st;
+    check_eq(mkdir(in_dir("sub"), 0755), 0);
+    check_eq(symlink("hop", in_dir("link")), 0);
+    check_eq(symlink("sub/real", in_dir("hop")), 0);
+    download("link", "text");
+    check_eq(lstat(in_dir("link"), &st), 0);
+    check(S_ISLNK(st.st_mode));
+    holds("sub/real", "text", 4);
+
+    check_eq(symlink("nowhere/real", in_dir("lost")), 0);
+    ferry_sink s = {.path = strdup(in_dir("lost")), .fd = -1};
+    ferry_error e = {0};
+    check_eq(ferry_sink_open(&s, &e), -FERRY_ENOENT);
+    check(strstr(e.msg, "/lost: ") != NULL);
+    ferry_sink_done(&s);
+    return 0;
+}
+
+static FERRY_CO int what_is_replaced_keeps_its_looks(void *arg)
+{
+    (void)arg;
+    static char big[30000], got[sizeof big];
+    struct stat st;
+    put("old", "old");
+    check_eq(chmod(in_dir("old"), 06751), 0);
+    memset(big, 'v', sizeof big);
+    /* ext4 and others have room for a block only. */
+    bool fits = setxattr(in_dir("old"), "user.big", big, sizeof big, 0) == 0;
+    if (!fits)
+        check_eq(setxattr(in_dir("old"), "user.big", big, 100, 0) < 0 ? errno : 0, 0);
+    download("old", "new");
+    holds("old", "new", 3);
+    check_eq(stat(in_dir("old"), &st), 0);
+    check_eq(st.st_mode & 07777, 0751);
+    check_eq(getxattr(in_dir("old"), "user.big", got, sizeof got),
+             fits ? (int)sizeof big : 100);
+    return 0;
+}
+
+static FERRY_CO int cancelled_before_its_commit(void *arg)
+{
+    (void)arg;
+    put("kept", "old");
+    ferry_sink s = {.path = strdup(in_dir("kept")), .fd = -1, .durable = true};
+    ferry_error e = {0};
+    ferry_scope scope;
+    check_eq(ferry_sink_open(&s, &e), 0);
+    check_eq(send(&s, "new", &e), 0);
+    ferry_scope_open(&scope, 0);
+    ferry_scope_cancel(&scope, -FERRY_ECANCELED);
+    check_eq(ferry_sink_commit(&s, &e), -FERRY_ECANCELED);
+    ferry_scope_join(&scope);
+    ferry_sink_done(&s);
+    holds("kept", "old", 3);
+    return 0;
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -154,6 +225,9 @@ int main(void)
         TEST_ON_UV(a_hole_does_not_wrap),
         TEST_ON_UV(memory_without_a_limit),
         TEST_ON_UV(memory_has_its_limit),
+        TEST_ON_UV(through_a_dangling_link),
+        TEST_ON_UV(what_is_replaced_keeps_its_looks),
+        TEST_ON_UV(cancelled_before_its_commit),
     };
     return cmocka_run_group_tests(tests, setup, teardown);
 }
