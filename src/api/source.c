@@ -32,6 +32,10 @@ static int failed(const ferry_source *s, int r, ferry_error *e)
 
 void ferry_source_done(ferry_source *s)
 {
+    /* The caller's position: not where the last search for holes left it (a duplicate shares
+     * it), but behind what was taken, as after read(2). */
+    if (!s->path && s->file && s->kind == FERRY_SOURCE_FILE)
+        (void)lseek(s->file->fd, (off_t)s->offset, SEEK_SET);
     ferry_file_unref(s->file);
     ferry_link_close(s->link);
     free(s->path);
@@ -147,13 +151,21 @@ struct seek_job {
     uint64_t data, hole; /* the first data at or after `from`, and where it ends */
 };
 
+static bool is_shorter(int fd, uint64_t than)
+{
+    struct stat st;
+    return fstat(fd, &st) == 0 && (uint64_t)st.st_size < than;
+}
+
 static void run_seek(ferry_job *job)
 {
     struct seek_job *j = ferry_container(job, struct seek_job, job);
     off_t data = lseek(j->file->fd, (off_t)j->from, SEEK_DATA);
     if (data < 0) {
-        /* ENXIO: only a hole is left. Else: a file system that cannot tell: all data. */
-        j->data = errno == ENXIO ? j->end : j->from;
+        /* ENXIO: only a hole is left, or less than a hole: the file was cut, which a read finds
+         * out. Else: a file system that cannot tell: all data. */
+        bool hole = errno == ENXIO && !is_shorter(j->file->fd, j->end);
+        j->data = hole ? j->end : j->from;
         j->hole = j->end;
         return;
     }

@@ -37,6 +37,7 @@ typedef struct ferry_source {
     uint64_t length;   /* bytes that will come; 0: unknown */
 } ferry_source;
 
+/* A regular file's descriptor is left positioned behind what was read. */
 void ferry_source_done(ferry_source *s);
 
 /* Opens it and finds out its kind and length. The error names it. */
