@@ -41,6 +41,8 @@ enum verdict { GOOD, NOTE, BAD };
 struct report {
     bool json;
     json_t *items;
+    json_t *launch; /* figures of the launch; NULL until there was one */
+    bool kvm_opens;
     int bad;
 };
 
@@ -93,6 +95,7 @@ static void check_program(struct report *r, const char *name, const char *progra
 static void check_kvm(struct report *r)
 {
     FERRY_AUTO(fd) int fd = open("/dev/kvm", O_RDWR | O_CLOEXEC);
+    r->kvm_opens = fd >= 0;
     if (fd >= 0)
         find(r, GOOD, "kvm", "/dev/kvm opens; whether a guest boots is seen below");
     else
@@ -136,6 +139,25 @@ static void check_limits(struct report *r)
 
 /* ---- does it work ------------------------------------------------------------------ */
 
+static void report_launch(struct report *r, ferry_vm *vm)
+{
+    ferry_launch_times t = {0};
+    ferry_vm_get_launch_times(vm, &t);
+    const char *accel = ferry_vm_get_accel(vm);
+    accel = accel ? accel : "?";
+    find(r, GOOD, "launch", "%u ms with %s (prepare %u, boot %u, hello %u)", t.total_ms,
+         accel, t.prepare_ms, t.boot_ms, t.hello_ms);
+    if (r->kvm_opens && strcmp(accel, "kvm") != 0)
+        find(r, NOTE, "kvm", "/dev/kvm opens, yet the appliance runs with %s", accel);
+
+    r->launch = json_object();
+    json_object_set_new(r->launch, "accel", json_string(accel));
+    json_object_set_new(r->launch, "total_ms", json_integer(t.total_ms));
+    json_object_set_new(r->launch, "prepare_ms", json_integer(t.prepare_ms));
+    json_object_set_new(r->launch, "boot_ms", json_integer(t.boot_ms));
+    json_object_set_new(r->launch, "hello_ms", json_integer(t.hello_ms));
+}
+
 static int try_launch(struct report *r, struct session *s, const struct options *o)
 {
     ferry_error e = {0};
@@ -148,12 +170,7 @@ static int try_launch(struct report *r, struct session *s, const struct options 
     if (status != STATUS_OK)
         return status;
 
-    ferry_launch_times t = {0};
-    ferry_vm_get_launch_times(s->vm, &t);
-    const char *accel = ferry_vm_get_accel(s->vm);
-    find(r, GOOD, "launch", "%u ms with %s (prepare %u, boot %u, hello %u)", t.total_ms,
-         accel ? accel : "?", t.prepare_ms, t.boot_ms, t.hello_ms);
-
+    report_launch(r, s->vm);
     uint64_t bytes, start = progress_now_ms();
     if (guest_getsize(s, "/dev/sda", &bytes, &e) < 0)
         return session_failed(s, NULL, &e);
@@ -194,10 +211,13 @@ static int run(const struct options *o, char **operands, int n)
     if (o->json) {
         FERRY_AUTO(json) json_t *doc = json_object();
         json_object_set(doc, "checks", r.items);
+        if (r.launch)
+            json_object_set(doc, "launch", r.launch);
         json_object_set_new(doc, "healthy", json_boolean(status == STATUS_OK));
         json_print(doc, out_begin(), true);
     }
     json_decref(r.items);
+    json_decref(r.launch);
     int end = out_end(stdout);
     return status == STATUS_OK ? end : status;
 }

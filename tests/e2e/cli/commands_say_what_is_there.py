@@ -103,6 +103,9 @@ class Commands(cli.Case):
         self.assertTrue(report["healthy"])
         verdicts = {c["check"]: c["verdict"] for c in report["checks"]}
         self.assertEqual(verdicts["launch"], "ok")
+        launch = report["launch"]
+        self.assertIn(launch["accel"], ("kvm", "tcg"))
+        self.assertGreaterEqual(launch["total_ms"], launch["boot_ms"])
         run = cli.gferry("doctor", code=5,
                          env=dict(os.environ, FERRY_APPLIANCE="/nonexistent"))
         self.assertRegex(run.stdout, r"(?m)^bad +appliance +/nonexistent/vmlinux: No such")
