@@ -69,7 +69,7 @@ static void on_kick(void *arg)
 {
     ferry_ctx *ctx = arg;
     ferry_list_each (ferry_vm, vm, &ctx->vms, link)
-        if (atomic_load(&vm->kill) && vm->machine)
+        if (vm->machine && atomic_load(&vm->kills) != vm->launch_kills)
             ferry_machine_kill(vm->machine);
     ferry_list_each (ferry_op, op, &ctx->ops, link)
         ferry_op_look(op);

@@ -55,7 +55,7 @@ struct ferry_vm {
     ferry_ctx *ctx;
     atomic_int state;         /* ferry_vm_state */
     atomic_uint cancel_epoch; /* ferry_vm_cancel_all() counts it up */
-    atomic_bool kill;
+    atomic_uint kills; /* ferry_vm_kill() counts it up */
     _Atomic(const char *) accel;
 
     pthread_mutex_t lock; /* drives and times: any thread before and after launch */
@@ -65,7 +65,8 @@ struct ferry_vm {
     uint32_t launch_timeout_ms, call_timeout_ms, grace_ms, heartbeat_ms;
 
     /* loop */
-    ferry_list link; /* ctx->vms */
+    unsigned launch_kills; /* kills when the launch was asked for */
+    ferry_list link;       /* ctx->vms */
     ferry_scope scope;
     bool freed; /* the owner has gone: reap when no task is left */
     bool reaping;
@@ -89,7 +90,7 @@ struct ferry_op {
 
     _Atomic uint32_t state; /* ferry_op_state, and the futex word of waiters */
     ferry_token token;      /* its slot holds the cancel bit */
-    unsigned epoch;         /* vm->cancel_epoch at creation */
+    unsigned epoch, kills;  /* vm->cancel_epoch and vm->kills at creation */
     atomic_bool timeout_set;
     _Atomic uint32_t timeout_ms;
 

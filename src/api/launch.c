@@ -80,6 +80,8 @@ static FERRY_CO int start_machine(ferry_op *op, ferry_error *e)
         ferry_conn_free(vm->conn);
         vm->conn = NULL;
     }
+    if (r == -FERRY_EDEAD && op->kills != atomic_load(&vm->kills))
+        ferry_fail(e, r, "launch", "killed while it started; launch again");
     if (r == -FERRY_ETIMEDOUT && e->code != r)
         ferry_fail(
             e, r, "launch",
@@ -97,7 +99,8 @@ static FERRY_CO int run_launch(ferry_op *op, ferry_error *e)
         return r;
 
     ferry_vm_set_state(vm, FERRY_VM_LAUNCHING);
-    atomic_store(&vm->kill, false);
+    vm->launch_kills = op->kills;
+    ferry_op_look(op); /* a kill since it was asked for counts */
     vm->quit = false;
     vm->death = vm->quit_error = (ferry_error){0};
     r = start_machine(op, e);
@@ -106,6 +109,8 @@ static FERRY_CO int run_launch(ferry_op *op, ferry_error *e)
         return r;
     }
     remember(vm);
+    if (op->kills != atomic_load(&vm->kills))
+        ferry_machine_kill(vm->machine); /* too late to stop the launch: it dies at once */
     r = ferry_spawn(&vm->scope, "keeper", ferry_vm_keep, vm);
     if (r < 0) {
         ferry_machine *m = vm->machine;

@@ -51,6 +51,7 @@ int ferry_op_new(ferry_vm *vm, const char *name, ferry_op_run run, void *body,
     op->body = body;
     op->body_free = body_free;
     op->epoch = atomic_load(&vm->cancel_epoch);
+    op->kills = atomic_load(&vm->kills);
     op->started_ms = monotonic_ms();
     atomic_init(&op->phase, "waiting");
     ferry_list_init(&op->link);
@@ -138,6 +139,13 @@ static bool cancel_asked(ferry_op *op)
            op->epoch != atomic_load(&op->vm->cancel_epoch) || op->vm->freed;
 }
 
+/* Of a launch, which has no machine yet that could be killed under it. */
+static bool kill_asked(ferry_op *op)
+{
+    return ferry_vm_get_state(op->vm) == FERRY_VM_LAUNCHING &&
+           op->kills != atomic_load(&op->vm->kills);
+}
+
 void ferry_op_look(ferry_op *op)
 {
     if (!op->scope)
@@ -146,6 +154,8 @@ void ferry_op_look(ferry_op *op)
         ferry_scope_deadline(op->scope, atomic_load(&op->timeout_ms));
     if (cancel_asked(op))
         ferry_scope_cancel(op->scope, -FERRY_ECANCELED);
+    if (kill_asked(op))
+        ferry_scope_cancel(op->scope, -FERRY_EDEAD);
 }
 
 static FERRY_CO int op_task(void *arg)

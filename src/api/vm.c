@@ -290,7 +290,7 @@ void ferry_vm_cancel_all(ferry_vm *vm)
 
 void ferry_vm_kill(ferry_vm *vm)
 {
-    atomic_store(&vm->kill, true);
+    atomic_fetch_add(&vm->kills, 1);
     ferry_ctx_kick(vm->ctx);
 }
 
