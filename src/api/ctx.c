@@ -166,8 +166,10 @@ static void close_on_loop(ferry_post *p)
 {
     ferry_ctx *ctx = ferry_container(p, ferry_ctx, close_post);
     ctx->closing = true;
-    ferry_list_each (ferry_vm, vm, &ctx->vms, link)
+    ferry_list_each (ferry_vm, vm, &ctx->vms, link) {
         ferry_vm_release(vm);
+        ferry_vm_disown(vm); /* nobody may free it any more: see ferry_ctx_close() */
+    }
     ferry_ctx_maybe_close(ctx);
 }
 

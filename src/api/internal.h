@@ -52,6 +52,7 @@ struct ferry_ctx {
 
 struct ferry_vm {
     atomic_uint refs;
+    atomic_bool disowned; /* the owner's reference was given up, by it or by a closing ctx */
     ferry_ctx *ctx;
     atomic_int state;         /* ferry_vm_state */
     atomic_uint cancel_epoch; /* ferry_vm_cancel_all() counts it up */
@@ -148,6 +149,7 @@ ferry_vm *ferry_vm_ref(ferry_vm *vm);
 void ferry_vm_unref(ferry_vm *vm);
 void ferry_vm_set_state(ferry_vm *vm, ferry_vm_state state);
 void ferry_vm_release(ferry_vm *vm); /* loop: what ferry_vm_free() posts */
+void ferry_vm_disown(ferry_vm *vm);  /* drops the owner's reference, once */
 /* 0 if calls can be made now. */
 int ferry_vm_check_up(ferry_vm *vm, const char *where, ferry_error *e);
 /* The connection failed with r under a call: waits for the reason of death and gives that. */

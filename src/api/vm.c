@@ -89,11 +89,17 @@ static void adopt(ferry_post *p)
     ferry_list_append(&ctx->vms, &vm->link);
 }
 
+void ferry_vm_disown(ferry_vm *vm)
+{
+    if (!atomic_exchange(&vm->disowned, true))
+        ferry_vm_unref(vm);
+}
+
 static void release_posted(ferry_post *p)
 {
     ferry_vm *vm = ferry_container(p, ferry_vm, free_post);
     ferry_vm_release(vm);
-    ferry_vm_unref(vm);
+    ferry_vm_disown(vm);
 }
 
 static void run_on_loop(ferry_ctx *ctx, ferry_post *p, void (*run)(ferry_post *))
@@ -111,7 +117,7 @@ void ferry_vm_free(ferry_vm *vm)
         return;
     ferry_ctx *ctx = vm->ctx;
     if (!ferry_ctx_enter(ctx)) {
-        ferry_vm_unref(vm); /* the closing context has taken care of the rest */
+        ferry_vm_disown(vm); /* from a callback: the closing context does the rest */
         return;
     }
     run_on_loop(ctx, &vm->free_post, release_posted); /* hands the owner's reference on */
