@@ -3,6 +3,7 @@
  * requests in libuv's pool and handles that are closing outlive everything else. */
 #include "async/fs.h"
 #include "async/internal.h"
+#include "base/buf.h"
 #include "base/trace.h"
 
 #include <assert.h>
@@ -28,6 +29,7 @@ void ferry_loop_unref(ferry_loop *loop)
     if (--loop->refs > 0)
         return;
     ferry_co_pool_done(&loop->stacks);
+    ferry_buf_drop_kept();
     void (*closed)(void *) = loop->closed;
     void *arg = loop->closed_arg;
     free(loop);

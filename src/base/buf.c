@@ -11,9 +11,42 @@ static size_t round_up(size_t n)
     return (n + FERRY_BUF_ALIGN - 1) & ~(size_t)(FERRY_BUF_ALIGN - 1);
 }
 
+/* ---- large blocks, again ----------------------------------------------------------- */
+
+/* A frame's buffer is large enough for glibc to map and unmap it each time, page faults
+ * included: a tenth of a download's CPU (docs/performance.md). So a thread keeps a few: a
+ * download has about as many at once. Not under ASan, which is to see every use after free. */
+#define KEPT_SIZE ((size_t)256 * 1024)
+#if defined(__SANITIZE_ADDRESS__)
+#define KEPT_MAX 0
+#else
+#define KEPT_MAX 8
+#endif
+
+static _Thread_local struct {
+    void *block[KEPT_MAX + 1];
+    unsigned n;
+} kept;
+
+static void release(void *data, size_t cap)
+{
+    if (cap == KEPT_SIZE && kept.n < KEPT_MAX)
+        kept.block[kept.n++] = data;
+    else
+        free(data);
+}
+
+void ferry_buf_drop_kept(void)
+{
+    while (kept.n > 0)
+        free(kept.block[--kept.n]);
+}
+
 /* Small buffers (calls, replies) need no alignment and would waste a page each. */
 static void *allocate(size_t cap)
 {
+    if (cap == KEPT_SIZE && kept.n > 0)
+        return kept.block[--kept.n];
     if (cap < FERRY_BUF_ALIGN)
         return malloc(cap ? cap : 1);
     return aligned_alloc(FERRY_BUF_ALIGN, round_up(cap));
@@ -59,7 +92,7 @@ void ferry_buf_unref(ferry_buf *b)
     assert(b->refs > 0 && "ferry_buf unreferenced too often");
     if (--b->refs > 0)
         return;
-    free(b->data);
+    release(b->data, b->cap);
     free(b);
 }
 

@@ -28,6 +28,9 @@ int ferry_buf_copy(const void *data, size_t len, ferry_buf **ret);
 ferry_buf *ferry_buf_ref(ferry_buf *b);
 void ferry_buf_unref(ferry_buf *b); /* NULL is allowed */
 
+/* Frees the blocks this thread keeps for its next buffers. A loop calls it at its end. */
+void ferry_buf_drop_kept(void);
+
 static inline size_t ferry_buf_room(const ferry_buf *b)
 {
     return b->cap - b->len;
