@@ -1,5 +1,6 @@
-/* Files of every size that is a limit of something arrive whole, whatever they are read from
- * and written to: path, descriptor or memory. What was written is read by debugfs. */
+/* Files of every size that is a limit of something arrive whole, whatever they are
+ * read from and written to: path, descriptor or memory. What was written is read by
+ * debugfs. */
 #include "harness/vm.h"
 
 #include <fcntl.h>
@@ -81,8 +82,8 @@ static void three_hundred_mebibytes(void **state)
     one_size(LARGE, 99);
 }
 
-/* /proc's files say that they are empty, and are not: they were uploaded as nothing, with
- * success. */
+/* /proc's files say that they are empty, and are not: they were uploaded as nothing,
+ * with success. */
 static void host_file_of_unknown_length(void **state)
 {
     (void)state;

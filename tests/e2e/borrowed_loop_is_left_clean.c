@@ -1,7 +1,7 @@
-/* A whole life on the caller's own uv loop and thread: launch, mount, transfers with progress
- * and cancel, shutdown, close; and afterwards the loop holds nothing of ours, so that
- * uv_loop_close() returns 0. Blocking calls are refused, because they would stop the loop
- * they wait for. */
+/* A whole life on the caller's own uv loop and thread: launch, mount, transfers with
+ * progress and cancel, shutdown, close; and afterwards the loop holds nothing of
+ * ours, so that uv_loop_close() returns 0. Blocking calls are refused, because they
+ * would stop the loop they wait for. */
 #include "harness/vm.h"
 
 #include <stdio.h>
@@ -26,7 +26,8 @@ static void note_end(ferry_op *op, void *user)
     ++*(int *)user;
 }
 
-/* Runs the loop until it has nothing to do: an op keeps it alive, an idle VM does not. */
+/* Runs the loop until it has nothing to do: an op keeps it alive, an idle VM does
+ * not. */
 static int run_to_end(int r, ferry_op **op)
 {
     int ends = 0;
@@ -93,7 +94,7 @@ static int leaves_nothing(void **state)
     return 0;
 }
 
-/* ---- the tests ------------------------------------------------------------------------------ */
+/* ---- the tests ------------------------------------------------------------------ */
 
 static void whole_life(void **state)
 {

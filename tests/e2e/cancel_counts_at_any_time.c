@@ -1,6 +1,7 @@
-/* A cancel is heard before the first instruction of an op, in the middle, and never after its
- * end; from any thread, from a signal handler, by op, by token, for all at once. What had been
- * done when it came is success; what is reported cancelled has not happened. */
+/* A cancel is heard before the first instruction of an op, in the middle, and never
+ * after its end; from any thread, from a signal handler, by op, by token, for all at
+ * once. What had been done when it came is success; what is reported cancelled has
+ * not happened. */
 #include "harness/vm.h"
 
 #include <fcntl.h>
@@ -43,7 +44,7 @@ static void assert_nothing_new(void)
     assert_guest_ls("/", "big");
 }
 
-/* ---- when ------------------------------------------------------------------------------ */
+/* ---- when ----------------------------------------------------------------------- */
 
 static void before_the_first_instruction(void **state)
 {
@@ -79,8 +80,8 @@ static long us_of_a_mkdir(void)
     return (now_us() - start) / 20;
 }
 
-/* The cancel comes at every point of a mkdir's way there and back, from 0 to twice the time
- * it takes. Either it is done and says so, or it is not. */
+/* The cancel comes at every point of a mkdir's way there and back, from 0 to twice
+ * the time it takes. Either it is done and says so, or it is not. */
 static void cancelled_means_not_done(void **state)
 {
     (void)state;
@@ -131,7 +132,7 @@ static void after_the_end_and_twice(void **state)
     assert_nothing_new();
 }
 
-/* ---- how ------------------------------------------------------------------------------- */
+/* ---- how ------------------------------------------------------------------------ */
 
 static ferry_op *handlers_op;
 static ferry_op_token handlers_token;
@@ -246,7 +247,7 @@ static void all_at_once_but_not_later_ones(void **state)
     assert_nothing_new();
 }
 
-/* ---- time ------------------------------------------------------------------------------- */
+/* ---- time ----------------------------------------------------------------------- */
 
 static void timeout_is_a_failure_of_its_own(void **state)
 {
@@ -272,7 +273,7 @@ static void timeout_is_a_failure_of_its_own(void **state)
     assert_nothing_new();
 }
 
-/* ---- what runs programs -------------------------------------------------------------------- */
+/* ---- what runs programs --------------------------------------------------------- */
 
 /* A launch too: at any of its phases, and afterwards it works. */
 static void launch_is_cancelled_at_any_phase(void **state)

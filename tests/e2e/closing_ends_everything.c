@@ -1,6 +1,6 @@
-/* A context that is closed with everything still running ends it all: 20 ops in flight, a
- * launch half-way. Each op ends once, each callback is called once, and no process, descriptor
- * or temporary is left. */
+/* A context that is closed with everything still running ends it all: 20 ops in
+ * flight, a launch half-way. Each op ends once, each callback is called once, and no
+ * process, descriptor or temporary is left. */
 #include "harness/vm.h"
 
 #include <fcntl.h>
@@ -48,7 +48,8 @@ static void count_call(ferry_op *op, void *user)
     ++*(unsigned *)user;
 }
 
-/* Transfers that do not end by themselves: half of them are moving, half stand still. */
+/* Transfers that do not end by themselves: half of them are moving, half stand
+ * still. */
 static void start_all(ferry_op **ops)
 {
     for (int i = 0; i < COUNT; i++) {

@@ -1,5 +1,5 @@
-/* Upload to and download from a block device of the image: any offset, any length, no file
- * system involved; what lies around is left alone. */
+/* Upload to and download from a block device of the image: any offset, any length,
+ * no file system involved; what lies around is left alone. */
 #include "harness/vm.h"
 
 #include <stdlib.h>
@@ -68,8 +68,9 @@ static void end_of_the_device_is_an_error(void **state)
     free(got);
 }
 
-/* A drive that is not there is no file name either, mounted or not: the story is an upload to
- * /dev/sdb of a VM with one drive, which ended as a file in the image's /dev. */
+/* A drive that is not there is no file name either, mounted or not: the story is an
+ * upload to /dev/sdb of a VM with one drive, which ended as a file in the image's
+ * /dev. */
 static void drive_that_is_not_there_is_no_file(void **state)
 {
     (void)state;

@@ -1,5 +1,5 @@
-/* A directory with 100,000 names comes whole: readdir in as many batches as it takes, ls sorted.
- * mkfs.btrfs makes it on the host, out of a tree. */
+/* A directory with 100,000 names comes whole: readdir in as many batches as it
+ * takes, ls sorted. mkfs.btrfs makes it on the host, out of a tree. */
 #include "harness/vm.h"
 
 #include <fcntl.h>

@@ -1,5 +1,5 @@
-/* Every call on disks, file systems and mounts, as it should go and as it should not. File
- * systems of each type are in each_filesystem_is_read_by_others. */
+/* Every call on disks, file systems and mounts, as it should go and as it should
+ * not. File systems of each type are in each_filesystem_is_read_by_others. */
 #include "harness/vm.h"
 
 #include <fcntl.h>
@@ -38,7 +38,7 @@ static void assert_list(char **list, const char *joined)
     assert_string_equal(got, joined);
 }
 
-/* ---- disks --------------------------------------------------------------------------------- */
+/* ---- disks ---------------------------------------------------------------------- */
 
 /* In the order in which they were added, by their sizes; 26 letters are not the end. */
 static void devices_are_in_order(void **state)
@@ -154,7 +154,7 @@ static void vfs_calls_of_nothing(void **state)
     assert_null(value);
 }
 
-/* ---- mounts ---------------------------------------------------------------------------------- */
+/* ---- mounts --------------------------------------------------------------------- */
 
 static void mount_fails(void **state)
 {
@@ -251,7 +251,8 @@ static void statvfs_sync_and_ping(void **state)
     unmount();
 }
 
-/* Synced is on the image: seen from the host, while the appliance still has it mounted. */
+/* Synced is on the image: seen from the host, while the appliance still has it
+ * mounted. */
 static void synced_is_on_the_image(void **state)
 {
     (void)state;

@@ -1,5 +1,6 @@
-/* A file that we put into a file system is there for everybody: made, mounted, written and
- * unmounted by us, then checked on the host by the tools of that file system. */
+/* A file that we put into a file system is there for everybody: made, mounted,
+ * written and unmounted by us, then checked on the host by the tools of that file
+ * system. */
 #include "harness/vm.h"
 
 #include <fcntl.h>
@@ -23,7 +24,7 @@ struct fs {
     char disk; /* its letter: 'a' */
 };
 
-/* ---- on the host ------------------------------------------------------------------------ */
+/* ---- on the host ---------------------------------------------------------------- */
 
 static void is_the_file(const char *path)
 {
@@ -145,7 +146,7 @@ static const char *host_says(const struct fs *fs, const char *tag)
     return value;
 }
 
-/* ---- the tests ------------------------------------------------------------------------------ */
+/* ---- the tests ------------------------------------------------------------------ */
 
 static int launch_with_all(void **state)
 {

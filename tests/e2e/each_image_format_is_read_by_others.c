@@ -1,5 +1,6 @@
-/* An image of any format holds after a shutdown what was put into it: qemu-img finds nothing
- * wrong with it, and converted to raw it is a clean file system with the file inside. */
+/* An image of any format holds after a shutdown what was put into it: qemu-img finds
+ * nothing wrong with it, and converted to raw it is a clean file system with the
+ * file inside. */
 #include "harness/vm.h"
 
 #include <stdio.h>
@@ -36,7 +37,8 @@ static int launch_with_all(void **state)
     return 0;
 }
 
-/* All four mounted at once, the others below the first, and flushed by the shutdown only. */
+/* All four mounted at once, the others below the first, and flushed by the shutdown
+ * only. */
 static void all_take_a_file(void **state)
 {
     (void)state;
@@ -81,8 +83,8 @@ static void all_are_read_by_others(void **state)
         check_image(formats[i], (unsigned)i);
 }
 
-/* The same VM again, on what it left, for reading only: nothing may be written to it, not
- * even by a mount. */
+/* The same VM again, on what it left, for reading only: nothing may be written to
+ * it, not even by a mount. */
 static void readonly_drives_stay_as_they_are(void **state)
 {
     (void)state;

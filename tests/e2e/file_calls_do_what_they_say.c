@@ -1,4 +1,5 @@
-/* Every call on files of the image, at least once as it should go and once as it should not. */
+/* Every call on files of the image, at least once as it should go and once as it
+ * should not. */
 #include "harness/vm.h"
 
 #include <errno.h>
@@ -22,7 +23,7 @@ static int clear(void **state)
     return 0;
 }
 
-/* ---- looking ------------------------------------------------------------------------------ */
+/* ---- looking -------------------------------------------------------------------- */
 
 static void stat_and_lstat(void **state)
 {
@@ -122,7 +123,7 @@ static void checksums(void **state)
     assert_null(sum);
 }
 
-/* ---- names ----------------------------------------------------------------------------------- */
+/* ---- names ---------------------------------------------------------------------- */
 
 static void mkdir_and_mkdir_p(void **state)
 {
@@ -210,7 +211,7 @@ static void ln_s_and_readlink(void **state)
     assert_fails(ferry_ln_s(vm, "x", "/t/none/x", &err), FERRY_ENOENT, "/t/none/x");
 }
 
-/* ---- inodes ---------------------------------------------------------------------------------- */
+/* ---- inodes --------------------------------------------------------------------- */
 
 static void touch_and_truncate(void **state)
 {
@@ -255,7 +256,7 @@ static void chmod_and_chown(void **state)
     assert_fails(ferry_chown(vm, 0, 0, "/t/none", &err), FERRY_ENOENT, "/t/none");
 }
 
-/* ---- the root --------------------------------------------------------------------------------- */
+/* ---- the root ------------------------------------------------------------------- */
 
 /* Links and dots of the image lead to places of the image, never to the appliance's. */
 static void nothing_leads_out_of_the_image(void **state)

@@ -1,5 +1,6 @@
-/* A sparse file of 8 GiB with three islands of data goes in and comes out: its holes are
- * neither sent nor written, on either side, and the image grows by what the islands take. */
+/* A sparse file of 8 GiB with three islands of data goes in and comes out: its holes
+ * are neither sent nor written, on either side, and the image grows by what the
+ * islands take. */
 #include "harness/vm.h"
 
 #include <fcntl.h>
@@ -10,7 +11,8 @@
 
 #define SIZE (8 * GIB)
 #define ISLAND MIB
-/* First byte, somewhere, and a last one that ends on no boundary before a hole at the end. */
+/* First byte, somewhere, and a last one that ends on no boundary before a hole at
+ * the end. */
 static const uint64_t islands[] = {0, 3 * GIB + 5 * MIB, 7 * GIB + 12288};
 #define NISLANDS 3
 
@@ -65,7 +67,8 @@ static void download_keeps_holes(void **state)
     assert_islands(scratch("fd"));
 }
 
-/* A pipe has no holes: it gets zeroes, as many as the hole was long. The reader here is wc. */
+/* A pipe has no holes: it gets zeroes, as many as the hole was long. The reader here
+ * is wc. */
 static void pipe_gets_zeroes(void **state)
 {
     (void)state;
@@ -121,7 +124,8 @@ static void others_see_the_same(void **state)
     (void)state;
     vm_shutdown();
     host("e2fsck -fn '%s'", scratch("disk.img"));
-    /* dump writes holes as data: the map is compared by what debugfs says of the inode. */
+    /* dump writes holes as data: the map is compared by what debugfs says of the
+     * inode. */
     assert_has(host("debugfs -R 'stat /islands' '%s'", scratch("disk.img")),
                "Size: 8589934592");
     for (size_t i = 0; i < NISLANDS; i++) {

@@ -1,5 +1,6 @@
-/* A download that is cancelled or fails leaves the file of the host that was there, whole, and
- * no temporary beside it (vm_leaves_nothing looks for one after each test). */
+/* A download that is cancelled or fails leaves the file of the host that was there,
+ * whole, and no temporary beside it (vm_leaves_nothing looks for one after each
+ * test). */
 #include "harness/vm.h"
 
 #include <errno.h>
@@ -36,7 +37,7 @@ static void assert_old(const char *path)
     free(data);
 }
 
-/* ---- cancelled ------------------------------------------------------------------------------ */
+/* ---- cancelled ------------------------------------------------------------------ */
 
 struct want {
     ferry_op *op;
@@ -50,7 +51,8 @@ static bool has_moved_or_ended(void *arg)
     return ferry_op_poll(w->op, &now) != FERRY_OP_PENDING || now.bytes >= w->bytes;
 }
 
-/* A fast machine may be through before the cancel: then the file is the new one, whole. */
+/* A fast machine may be through before the cancel: then the file is the new one,
+ * whole. */
 static void cancelled_at_any_point(void **state)
 {
     (void)state;
@@ -94,7 +96,7 @@ static void all_at_once(void **state)
     assert_ok(ferry_ping(vm, &err)); /* later ones start afresh */
 }
 
-/* ---- failed ---------------------------------------------------------------------------------- */
+/* ---- failed --------------------------------------------------------------------- */
 
 static void source_cannot_be(void **state)
 {
@@ -156,8 +158,8 @@ static void host_disk_is_full(void **state)
         fail_msg("left behind: %s", copy);
 }
 
-/* A directory where nothing may be made, and a file that may not be written: for users who
- * are not root, whom the kernel refuses nothing. */
+/* A directory where nothing may be made, and a file that may not be written: for
+ * users who are not root, whom the kernel refuses nothing. */
 static void host_refuses(void **state)
 {
     (void)state;

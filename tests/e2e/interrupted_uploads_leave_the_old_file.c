@@ -1,5 +1,5 @@
-/* An upload that is cancelled or fails at any point leaves what was there, whole, and nothing
- * beside it: no temporary, no lost space; and the VM goes on. */
+/* An upload that is cancelled or fails at any point leaves what was there, whole,
+ * and nothing beside it: no temporary, no lost space; and the VM goes on. */
 #include "harness/vm.h"
 
 #include <errno.h>
@@ -46,7 +46,7 @@ static void put_old(const char *path)
     assert_ok(ferry_upload_mem(vm, OLD, strlen(OLD), path, NULL, &err));
 }
 
-/* ---- cancelled ------------------------------------------------------------------------------ */
+/* ---- cancelled ------------------------------------------------------------------ */
 
 struct want {
     ferry_op *op;
@@ -61,8 +61,8 @@ static bool has_moved(void *arg)
     return now.bytes >= w->bytes;
 }
 
-/* Feeds `len` bytes through a pipe that then stays open: the upload is at exactly this point
- * when the cancel comes. */
+/* Feeds `len` bytes through a pipe that then stays open: the upload is at exactly
+ * this point when the cancel comes. */
 static void cancel_after(const char *path, const char *dir, const char *left, size_t len)
 {
     char *data = filled(len, 1);
@@ -111,7 +111,8 @@ static void freed_while_pending(void **state)
     put_old("/d/file");
     assert_ok(ferry_upload_start(vm, scratch("big"), "/d/file", NULL, &op, &err));
     ferry_op_free(op);
-    /* Nobody tells when it has ended; but what is mounted can be taken away then, not before. */
+    /* Nobody tells when it has ended; but what is mounted can be taken away then,
+     * not before. */
     assert_guest_is("/d/file", OLD, strlen(OLD));
     vm_shutdown();
     vm_launch();
@@ -145,7 +146,7 @@ static void timed_out(void **state)
     assert_guest_ls("/d", "file");
 }
 
-/* ---- failed ---------------------------------------------------------------------------------- */
+/* ---- failed --------------------------------------------------------------------- */
 
 static void source_becomes_shorter(void **state)
 {
@@ -184,8 +185,8 @@ static void disk_is_full(void **state)
     free(data);
 }
 
-/* A pipe that nobody closes, and that falls silent with the byte that is one too many: the
- * full disk is told even then. */
+/* A pipe that nobody closes, and that falls silent with the byte that is one too
+ * many: the full disk is told even then. */
 static void full_disk_is_told_while_the_source_is_silent(void **state)
 {
     (void)state;

@@ -1,7 +1,9 @@
-/* qemu dies in the middle of transfers: every op ends with the reason, later calls give it too,
- * and after a new launch the image holds what it held before. The guard dies: so does qemu.
+/* qemu dies in the middle of transfers: every op ends with the reason, later calls give
+ * it too, and after a new launch the image holds what it held before. The guard dies:
+ * so does qemu.
  *
- * All of it in a program that ignores SIGCHLD, as many daemons do: no exit status may depend on it. */
+ * All of it in a program that ignores SIGCHLD, as many daemons do: no exit status
+ * may depend on it. */
 #include "harness/vm.h"
 
 #include <fcntl.h>
@@ -23,7 +25,8 @@ static int setup(void **state)
     return 0;
 }
 
-/* host() needs the exit status of its commands: the signal is ignored inside of tests only. */
+/* host() needs the exit status of its commands: the signal is ignored inside of
+ * tests only. */
 static void ignore_children(bool ignored)
 {
     signal(SIGCHLD, ignored ? SIG_IGN : SIG_DFL);
@@ -40,8 +43,8 @@ struct transfers {
     ferry_op *up, *down, *silent, *unread;
 };
 
-/* One each way that moves, and one each way that waits for the host and would never hear of
- * the appliance's end there. */
+/* One each way that moves, and one each way that waits for the host and would never
+ * hear of the appliance's end there. */
 static void start(struct transfers *t)
 {
     assert_ok(ferry_upload_start(vm, "/dev/zero", "/file", NULL, &t->up, &err));
@@ -125,7 +128,8 @@ static void caller_kills_it(void **state)
     relaunch();
 }
 
-/* SIGTERM, from somebody who tidies up: qemu ends in good order, but nobody of us asked. */
+/* SIGTERM, from somebody who tidies up: qemu ends in good order, but nobody of us
+ * asked. */
 static void qemu_leaves_unasked(void **state)
 {
     (void)state;

@@ -1,7 +1,8 @@
 /* A file system on a logical volume is listed, named as its users name it, and mounted.
  *
- * The volume group is made on the host by LVM's own tools, on a loop device: its metadata is
- * only bytes on a disk, so no device mapper is needed (--driverloaded n). */
+ * The volume group is made on the host by LVM's own tools, on a loop device: its
+ * metadata is only bytes on a disk, so no device mapper is needed (--driverloaded
+ * n). */
 #include "harness/vm.h"
 
 #include <errno.h>

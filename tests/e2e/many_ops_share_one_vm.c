@@ -11,7 +11,7 @@
 
 #define EACH 10
 
-/* ---- callbacks -------------------------------------------------------------------------- */
+/* ---- callbacks ------------------------------------------------------------------ */
 
 struct calls {
     ferry_op *op;
@@ -39,7 +39,7 @@ static void dispatch(int want)
     }
 }
 
-/* ---- the tests ---------------------------------------------------------------------------- */
+/* ---- the tests ------------------------------------------------------------------ */
 
 /* Lengths that differ, so that no result can be another's. */
 static size_t length(int i)
@@ -100,8 +100,8 @@ static void ten_up_and_ten_down(void **state)
     }
 }
 
-/* Uploads whose source is silent and downloads that nobody reads hold what is theirs, and
- * everything else goes on. */
+/* Uploads whose source is silent and downloads that nobody reads hold what is
+ * theirs, and everything else goes on. */
 static void others_go_on_beside_those_that_stand_still(void **state)
 {
     (void)state;
@@ -166,7 +166,7 @@ static void thousand_calls_at_once(void **state)
     assert_ok(ferry_rm_rf(vm, "/t", &err));
 }
 
-/* ---- callbacks, one by one ------------------------------------------------------------------ */
+/* ---- callbacks, one by one ------------------------------------------------------ */
 
 static void free_and_start(ferry_op *op, void *user)
 {

@@ -1,6 +1,6 @@
-/* An upload over an existing file changes its content and nothing else: owner, mode, extended
- * attributes and ACL stay, as debugfs has set them and as debugfs finds them. A download over
- * one of the host's likewise. */
+/* An upload over an existing file changes its content and nothing else: owner, mode,
+ * extended attributes and ACL stay, as debugfs has set them and as debugfs finds
+ * them. A download over one of the host's likewise. */
 #include "harness/vm.h"
 
 #include <fcntl.h>
@@ -37,7 +37,8 @@ static void debugfs(const char *image, const char *verb, const char *name,
 /* cap_net_bind_service=ep, as the kernel stores it. */
 static const uint8_t capability[20] = {1, 0, 0, 2, 0, 4};
 
-/* Owner 1000:1001, set-id bits, an attribute of a user's, a capability as a package sets it. */
+/* Owner 1000:1001, set-id bits, an attribute of a user's, a capability as a package
+ * sets it. */
 static void make_old_file(const char *image, const char *name)
 {
     make_file(scratch("old"), 777, 1);
@@ -193,7 +194,7 @@ static void others_find_it_so(void **state)
     }
 }
 
-/* ---- the host's side --------------------------------------------------------------------- */
+/* ---- the host's side ------------------------------------------------------------ */
 
 static void host_files_keep_what_is_theirs(void **state)
 {

@@ -1,6 +1,6 @@
-/* Sources and destinations that are no files: pipes, FIFOs, sockets, terminals. Nobody knows
- * their length before their end, and they are the caller's: flags and position stay as they
- * were, nothing is closed, no SIGPIPE is raised. */
+/* Sources and destinations that are no files: pipes, FIFOs, sockets, terminals.
+ * Nobody knows their length before their end, and they are the caller's: flags and
+ * position stay as they were, nothing is closed, no SIGPIPE is raised. */
 #include "harness/vm.h"
 
 #include <errno.h>
@@ -16,7 +16,7 @@
 
 #define LEN (5 * MIB + 3)
 
-/* ---- the other end ------------------------------------------------------------------------ */
+/* ---- the other end -------------------------------------------------------------- */
 
 struct peer {
     pthread_t thread;
@@ -76,7 +76,7 @@ static void join_and_free(struct peer *p)
     free(p->data);
 }
 
-/* ---- uploads ------------------------------------------------------------------------------- */
+/* ---- uploads -------------------------------------------------------------------- */
 
 static void upload_from(int fd, struct peer *p)
 {
@@ -178,7 +178,8 @@ static void terminal_is_read_to_ctrl_d(void **state)
     close(master);
 }
 
-/* Progress of a source that cannot tell its length: unknown, or what the caller says. */
+/* Progress of a source that cannot tell its length: unknown, or what the caller
+ * says. */
 static void total_of_a_pipe_is_what_the_caller_says(void **state)
 {
     (void)state;
@@ -204,7 +205,7 @@ static void total_of_a_pipe_is_what_the_caller_says(void **state)
     }
 }
 
-/* ---- downloads ------------------------------------------------------------------------------ */
+/* ---- downloads ------------------------------------------------------------------ */
 
 /* What is downloaded below: LEN bytes at /in, put there by the socket's test. */
 static void download_into(int fd, int reader)
@@ -273,7 +274,8 @@ static void reader_that_leaves_is_an_error(void **state)
     assert_int_equal(r, -FERRY_EPIPE);
 }
 
-/* The reader reads nothing: the download stands still, whatever the size, and is cancelled. */
+/* The reader reads nothing: the download stands still, whatever the size, and is
+ * cancelled. */
 static void stuck_reader_does_not_stop_a_cancel(void **state)
 {
     (void)state;
@@ -300,7 +302,7 @@ static void null_takes_all_and_full_nothing(void **state)
                  "/dev/full");
 }
 
-/* ---- files by descriptor ------------------------------------------------------------------- */
+/* ---- files by descriptor -------------------------------------------------------- */
 
 static void descriptor_is_used_from_its_position(void **state)
 {

@@ -1,5 +1,6 @@
-/* One VM serves several threads that block, each in its own call; one context serves several
- * VMs; and an image that is in use by one VM is refused to another, whoever it belongs to. */
+/* One VM serves several threads that block, each in its own call; one context serves
+ * several VMs; and an image that is in use by one VM is refused to another, whoever
+ * it belongs to. */
 #include "harness/vm.h"
 
 #include <pthread.h>
@@ -11,7 +12,7 @@
 #define THREADS 6
 #define ROUNDS 10
 
-/* ---- threads ---------------------------------------------------------------------------- */
+/* ---- threads -------------------------------------------------------------------- */
 
 /* cmocka's asserts jump, which a thread must not: it notes what went wrong. */
 struct worker {
@@ -98,7 +99,7 @@ static void one_thread_cancels_what_another_waits_for(void **state)
     ferry_op_free(op);
 }
 
-/* ---- VMs --------------------------------------------------------------------------------- */
+/* ---- VMs ------------------------------------------------------------------------ */
 
 static void image_in_use_is_refused(void **state)
 {

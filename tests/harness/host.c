@@ -17,7 +17,7 @@
 
 #define OUTPUT_MAX (64 * 1024)
 
-/* ---- scratch ------------------------------------------------------------------------ */
+/* ---- scratch -------------------------------------------------------------------- */
 
 static char directory[PATH_MAX - NAME_MAX];
 
@@ -65,7 +65,7 @@ const char *scratch(const char *fmt, ...)
     return p->name;
 }
 
-/* ---- content ------------------------------------------------------------------------ */
+/* ---- content -------------------------------------------------------------------- */
 
 /* splitmix64 over the position: any part can be made without what is before it. */
 static uint64_t word_at(uint64_t index, unsigned seed)
@@ -201,7 +201,7 @@ void assert_same_holes(const char *a, const char *b)
     close(fb);
 }
 
-/* ---- tools --------------------------------------------------------------------------- */
+/* ---- tools ---------------------------------------------------------------------- */
 
 static int run(const char *command, const char **ret_output)
 {
@@ -270,7 +270,7 @@ void skip_all(const char *fmt, ...)
     exit(77);
 }
 
-/* ---- what we have ---------------------------------------------------------------------- */
+/* ---- what we have --------------------------------------------------------------- */
 
 /* Is link one of the n before it? */
 static bool is_known(char (*links)[64], int n, const char *link)
@@ -281,8 +281,8 @@ static bool is_known(char (*links)[64], int n, const char *link)
     return false;
 }
 
-/* A connection gets its second descriptor of the same socket when it first has to wait for
- * room to write; that one is no leak, so a socket counts once. */
+/* A connection gets its second descriptor of the same socket when it first has to
+ * wait for room to write; that one is no leak, so a socket counts once. */
 int count_fds(void)
 {
     static char sockets[1024][64];

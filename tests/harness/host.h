@@ -1,6 +1,6 @@
-/* The host's side of an e2e test: a scratch directory, files of known content, tools that are
- * not ours, and what processes and descriptors we have. Every assert prints both values.
- * Knows nothing of VMs (vm.h). */
+/* The host's side of an e2e test: a scratch directory, files of known content, tools
+ * that are not ours, and what processes and descriptors we have. Every assert prints
+ * both values. Knows nothing of VMs (vm.h). */
 #ifndef FERRY_TESTS_HOST_H
 #define FERRY_TESTS_HOST_H
 
@@ -17,7 +17,7 @@
 #define MIB (1024 * KIB)
 #define GIB (1024 * MIB)
 
-/* ---- scratch ------------------------------------------------------------------------ */
+/* ---- scratch -------------------------------------------------------------------- */
 
 /* A new directory in the build tree (on a disk, where /tmp may be memory). */
 void scratch_make(void);
@@ -25,7 +25,7 @@ void scratch_remove(void);
 /* The path of a name in it; not to be freed. */
 const char *scratch(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 
-/* ---- content ------------------------------------------------------------------------ */
+/* ---- content -------------------------------------------------------------------- */
 
 /* Bytes that no two seeds share, without a period that a shift could hide in. */
 void fill(void *data, size_t len, unsigned seed);
@@ -37,16 +37,17 @@ void make_file(const char *path, uint64_t len, unsigned seed);
 void put_bytes(const char *path, uint64_t offset, size_t len, unsigned seed);
 
 void assert_file_is(const char *path, const void *data, size_t len);
-/* Content, size and (holes) the map of data and holes, with 4 KiB of slack at the edges. */
+/* Content, size and (holes) the map of data and holes, with 4 KiB of slack at the
+ * edges. */
 void assert_same_file(const char *a, const char *b);
 void assert_same_holes(const char *a, const char *b);
 uint64_t file_size(const char *path);
 uint64_t file_allocated(const char *path); /* bytes of disk */
 
-/* ---- tools --------------------------------------------------------------------------- */
+/* ---- tools ---------------------------------------------------------------------- */
 
-/* Runs a shell command, whose exit status must be 0; else fails with its output. Returns its
- * stdout and stderr (static, up to 64 KiB). */
+/* Runs a shell command, whose exit status must be 0; else fails with its output.
+ * Returns its stdout and stderr (static, up to 64 KiB). */
 const char *host(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 /* The same for any status, which is returned. */
 int host_status(const char **ret_output, const char *fmt, ...)
@@ -57,7 +58,7 @@ void assert_has(const char *text, const char *part);
 /* Ends the test program as skipped (77), saying why. */
 _Noreturn void skip_all(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 
-/* ---- what we have ---------------------------------------------------------------------- */
+/* ---- what we have --------------------------------------------------------------- */
 
 int count_fds(void); /* a socket that is open twice counts once */
 /* How many children this process has; the pid of one (0: none). */
@@ -68,8 +69,8 @@ const char *process_name(pid_t pid);
 /* For eventually(): *(pid_t *)pid does not run any more (whoever has to reap it). */
 bool process_has_ended(void *pid);
 
-/* Waits until cond(arg) holds, at most 5 s. For what ends by itself, on another thread or in
- * another process, with nobody to tell. */
+/* Waits until cond(arg) holds, at most 5 s. For what ends by itself, on another
+ * thread or in another process, with nobody to tell. */
 bool eventually(bool (*cond)(void *arg), void *arg);
 
 uint64_t now_ms(void);

@@ -6,8 +6,8 @@
 #include <string.h>
 #include <unistd.h>
 
-/* Longer than anything a test waits for on a machine that others use too; a call that hangs
- * fails with a sentence instead of the whole program's timeout. */
+/* Longer than anything a test waits for on a machine that others use too; a call
+ * that hangs fails with a sentence instead of the whole program's timeout. */
 #define CALL_TIMEOUT_MS 120000
 
 ferry_ctx *ctx;
@@ -17,7 +17,7 @@ ferry_error err;
 static int fds_before; /* there is a context */
 static int fds_idle;   /* with the VM as it is now, and no op */
 
-/* ---- asserts -------------------------------------------------------------------------- */
+/* ---- asserts -------------------------------------------------------------------- */
 
 void assert_ok_at(int r, const char *call, const char *file, int line)
 {
@@ -39,9 +39,10 @@ void assert_fails_at(int r, int code, const char *part, const char *call,
     _fail(file, line);
 }
 
-/* ---- life ------------------------------------------------------------------------------ */
+/* ---- life ----------------------------------------------------------------------- */
 
-/* The first loop of a process gives libuv two descriptors for good (its signal pipe). */
+/* The first loop of a process gives libuv two descriptors for good (its signal
+ * pipe). */
 static void count_before(void)
 {
     assert_ok(ferry_ctx_new(&ctx, &err));
@@ -123,7 +124,7 @@ void vm_free(void)
     assert_fds(fds_before);
 }
 
-/* ---- fixtures for cmocka ------------------------------------------------------------------ */
+/* ---- fixtures for cmocka -------------------------------------------------------- */
 
 int vm_setup_ext4(void **state)
 {
@@ -166,7 +167,7 @@ int vm_leaves_nothing(void **state)
     return 0;
 }
 
-/* ---- the guest ------------------------------------------------------------------------------ */
+/* ---- the guest ------------------------------------------------------------------ */
 
 pid_t vm_qemu(void)
 {

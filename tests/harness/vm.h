@@ -1,10 +1,11 @@
 /* One appliance for the tests of a program, or a new one for each.
  *
  *      group setup      vm_setup_ext4, or steps of your own: vm_new, image, vm_launch
- *      each test        vm_test(f): afterwards nothing may be left behind that was not there
- *      group teardown   vm_teardown: shut down; no process, descriptor or temporary is left
+ *      each test        vm_test(f): nothing may be left behind that was not there before
+ *      group teardown   vm_teardown: shut down; no process, descriptor, temporary is left
  *
- * A test reads as its user would write it: assert_ok(ferry_mkdir(vm, "/d", NULL, &err)). */
+ * A test reads as its user would write it: assert_ok(ferry_mkdir(vm, "/d", NULL, &err)).
+ */
 #ifndef FERRY_TESTS_VM_H
 #define FERRY_TESTS_VM_H
 
@@ -16,7 +17,7 @@ extern ferry_ctx *ctx;
 extern ferry_vm *vm;
 extern ferry_error err; /* of the call that is being asserted */
 
-/* ---- asserts -------------------------------------------------------------------------- */
+/* ---- asserts -------------------------------------------------------------------- */
 
 /* The call must succeed; else fails with err. */
 #define assert_ok(call)                                                                \
@@ -30,29 +31,30 @@ void assert_ok_at(int r, const char *call, const char *file, int line);
 void assert_fails_at(int r, int code, const char *part, const char *call,
                      const char *file, int line);
 
-/* ---- life ------------------------------------------------------------------------------ */
+/* ---- life ----------------------------------------------------------------------- */
 
 /* A context and a VM, not launched. Counts descriptors first. */
 void vm_new(void);
-/* A new image of the format its extension says, in the scratch directory; added to the VM. */
+/* A new image of the format its extension says, in the scratch directory; added to
+ * the VM. */
 const char *vm_image(const char *name, uint64_t bytes);
 void vm_launch(void);
 void vm_shutdown(void); /* orderly; the VM can be launched again */
 /* Frees both, and asserts that nothing of them is left. */
 void vm_free(void);
 
-/* ---- fixtures for cmocka ------------------------------------------------------------------ */
+/* ---- fixtures for cmocka -------------------------------------------------------- */
 
 /* One ext4 of 2 GiB, made by mkfs.ext4 on the host, mounted at /. */
 int vm_setup_ext4(void **state);
 int vm_teardown(void **state);
-/* After each test: one guard and one qemu (or none when it is not up), no descriptor more
- * than before, no temporary on the host. */
+/* After each test: one guard and one qemu (or none when it is not up), no descriptor
+ * more than before, no temporary on the host. */
 int vm_leaves_nothing(void **state);
 
 #define vm_test(f) cmocka_unit_test_teardown(f, vm_leaves_nothing)
 
-/* ---- the guest ------------------------------------------------------------------------------ */
+/* ---- the guest ------------------------------------------------------------------ */
 
 pid_t vm_qemu(void); /* its pid, found below the guard; 0: none */
 
