@@ -6,6 +6,7 @@
 #include "api/call.h"
 #include "api/hangup.h"
 #include "api/meter.h"
+#include "api/opts.h"
 #include "api/sink.h"
 #include "base/auto.h"
 
@@ -162,16 +163,16 @@ static int start(ferry_vm *vm, const char *src, const ferry_sink *sink,
     }
     d->sink = *sink;
     d->src = strdup(src);
-    if (opts)
-        memcpy(&d->opts, opts,
-               opts->size < sizeof d->opts ? opts->size : sizeof d->opts);
+    r = d->src ? ferry_opts_take("download", "ferry_download_opts", opts, &d->opts,
+                                 sizeof d->opts, e)
+               : ferry_fail(e, -FERRY_ENOMEM, "download", "out of memory");
+    if (r < 0) {
+        download_free(d);
+        return r;
+    }
     d->sink.mode = d->opts.mode;
     d->sink.durable = d->opts.durable != 0;
     d->sink.max_bytes = d->opts.max_bytes ? d->opts.max_bytes : MEMORY_MAX;
-    if (!d->src) {
-        download_free(d);
-        return ferry_fail(e, -FERRY_ENOMEM, "download", "out of memory");
-    }
     ferry_op *op = NULL;
     r = ferry_op_new(vm, "download", run_download, d, download_free, &op, e);
     return r < 0 ? r : ferry_op_submit(op, ret_op, e);

@@ -6,6 +6,7 @@
 #include "api/call.h"
 #include "api/hangup.h"
 #include "api/meter.h"
+#include "api/opts.h"
 #include "api/source.h"
 #include "base/auto.h"
 
@@ -163,12 +164,12 @@ static int start(ferry_vm *vm, const ferry_source *source, const char *dst,
     }
     u->source = *source;
     u->dst = strdup(dst);
-    if (opts)
-        memcpy(&u->opts, opts,
-               opts->size < sizeof u->opts ? opts->size : sizeof u->opts);
-    if (!u->dst) {
+    r = u->dst ? ferry_opts_take("upload", "ferry_upload_opts", opts, &u->opts,
+                                 sizeof u->opts, e)
+               : ferry_fail(e, -FERRY_ENOMEM, "upload", "out of memory");
+    if (r < 0) {
         upload_free(u);
-        return ferry_fail(e, -FERRY_ENOMEM, "upload", "out of memory");
+        return r;
     }
     ferry_op *op = NULL;
     r = ferry_op_new(vm, "upload", run_upload, u, upload_free, &op, e);

@@ -1,6 +1,7 @@
 /* VMs: what their owner does with them from any thread. The life of a launched one is
  * keeper.c's, launch and shutdown are ops of their own. See guestferry/vm.h. */
 #include "api/internal.h"
+#include "api/opts.h"
 #include "base/auto.h"
 
 #include <errno.h>
@@ -142,15 +143,6 @@ static int check_opts(const ferry_vm_opts *o, ferry_error *e)
     return 0;
 }
 
-/* Reads only as much of the caller's struct as it says it has. */
-static ferry_vm_opts known_opts(const ferry_vm_opts *o)
-{
-    ferry_vm_opts known = {0};
-    if (o)
-        memcpy(&known, o, o->size < sizeof known ? o->size : sizeof known);
-    return known;
-}
-
 static int copy_string(const char *s, char **ret)
 {
     if (!s)
@@ -182,8 +174,10 @@ static int fill(ferry_vm *vm, const ferry_vm_opts *o)
 int ferry_vm_new(ferry_ctx *ctx, const ferry_vm_opts *opts, ferry_vm **ret_vm,
                  ferry_error *reterr)
 {
-    ferry_vm_opts o = known_opts(opts);
-    int r = check_opts(&o, reterr);
+    ferry_vm_opts o = {0};
+    int r = ferry_opts_take("vm_new", "ferry_vm_opts", opts, &o, sizeof o, reterr);
+    if (r == 0)
+        r = check_opts(&o, reterr);
     if (r < 0)
         return r;
 
@@ -233,12 +227,12 @@ int ferry_add_drive(ferry_vm *vm, const char *path, const ferry_drive_opts *opts
                     ferry_error *reterr)
 {
     ferry_drive_opts o = {0};
-    if (opts)
-        memcpy(&o, opts, opts->size < sizeof o ? opts->size : sizeof o);
     if (!path)
         return ferry_fail(reterr, -FERRY_EINVAL, "add_drive", "path is NULL");
     ferry_drive d = {0};
-    int r = ferry_drive_check(path, &o, &d, reterr);
+    int r = ferry_opts_take("add_drive", "ferry_drive_opts", opts, &o, sizeof o, reterr);
+    if (r == 0)
+        r = ferry_drive_check(path, &o, &d, reterr);
     return r < 0 ? r : add(vm, &d, reterr);
 }
 
