@@ -84,7 +84,8 @@ FERRY_EXPORT void ferry_op_timeout(ferry_op *op, uint32_t ms);
 /* Has done(op, user) called once, when the op has ended; soon, if it has already. On a
  * borrowed loop it is called from the loop, never from inside this call; with a private thread
  * from ferry_ctx_dispatch(). The callback may start ops and may free this one.
- * Returns 0; -FERRY_EEXIST if a callback was set before. Thread: any. Since 0.1. */
+ * Returns 0; -FERRY_EINVAL if done is NULL; -FERRY_EEXIST if a callback was set before;
+ * -FERRY_ESTATE (done is not called) if the context is closed. Thread: any. Since 0.1. */
 FERRY_EXPORT int ferry_op_on_done(ferry_op *op, void (*done)(ferry_op *op, void *user),
                                   void *user);
 

@@ -37,7 +37,8 @@ typedef enum ferry_vm_state {
 
 /* Zero, or NULL for the whole struct, is the default everywhere.
  *
- * size              sizeof(ferry_vm_opts)
+ * size              sizeof(ferry_vm_opts), in every struct of options; an option that this
+ *                   library does not know, and that is set, is FERRY_EINVAL
  * accel             how qemu runs the guest
  * memory_mib        guest RAM (default 512; at least 256)
  * cpus              guest CPUs (default 1: under tcg a second costs more than it gives)
@@ -100,9 +101,12 @@ FERRY_EXPORT int ferry_launch_start(ferry_vm *vm, ferry_op **ret_op,
                                     ferry_error *reterr);
 FERRY_EXPORT int ferry_launch(ferry_vm *vm, ferry_error *reterr);
 
-/* Unmounts, flushes to the image files, and ends qemu. Success means that everything that was
- * reported done is on the host's disk. Waits for pending calls first? No: they are cancelled.
- * Errors: FERRY_EIO and friends when a flush failed; qemu is gone in every case.
+/* Cancels what is pending on the VM and waits for its end, unmounts, flushes to the image
+ * files, and ends qemu. Success means that everything that was reported done is on the
+ * host's disk. To have pending calls finished, wait for them before.
+ * Errors: FERRY_EIO and friends when a flush failed: qemu is gone all the same. Cancelled, or
+ * out of time (call_timeout_ms holds here too): what was not flushed may be lost, and qemu
+ * ends on its own soon after; the state says when.
  * Thread: any. Since 0.1. */
 FERRY_EXPORT int ferry_shutdown_start(ferry_vm *vm, ferry_op **ret_op,
                                       ferry_error *reterr);
@@ -112,7 +116,7 @@ FERRY_EXPORT int ferry_shutdown(ferry_vm *vm, ferry_error *reterr);
  * Thread: anywhere. Signal-safe: yes. What a SIGINT handler calls. Since 0.1. */
 FERRY_EXPORT void ferry_vm_cancel_all(ferry_vm *vm);
 
-/* Kills qemu at once. Pending ops fail with FERRY_EDEAD; nothing is flushed.
+/* Kills qemu at once. Pending ops, a launch too, fail with FERRY_EDEAD; nothing is flushed.
  * Thread: anywhere. Signal-safe: yes. Since 0.1. */
 FERRY_EXPORT void ferry_vm_kill(ferry_vm *vm);
 
@@ -134,7 +138,9 @@ typedef struct ferry_launch_times {
 } ferry_launch_times;
 FERRY_EXPORT int ferry_vm_get_launch_times(ferry_vm *vm, ferry_launch_times *ret_times);
 
-/* The last lines of the appliance's console, for bug reports. *ret_text is the caller's (free).
+/* The last lines of the appliance's console, for bug reports, once it has been up and is DOWN
+ * or DEAD; "" before. (A failed launch has the last line in its error; FERRY_TRACE=console shows all, live.)
+ * *ret_text is the caller's (free).
  * Errors: FERRY_ENOMEM. Thread: any. Since 0.1. */
 FERRY_EXPORT int ferry_vm_get_console(ferry_vm *vm, char **ret_text);
 

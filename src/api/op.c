@@ -282,6 +282,8 @@ int ferry_op_error(ferry_op *op, ferry_error *reterr)
 int ferry_op_on_done(ferry_op *op, void (*done)(ferry_op *op, void *user), void *user)
 {
     ferry_ctx *ctx = op->ctx;
+    if (!done)
+        return -FERRY_EINVAL;
     pthread_mutex_lock(&ctx->lock);
     if (op->done) {
         pthread_mutex_unlock(&ctx->lock);
