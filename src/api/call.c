@@ -25,7 +25,8 @@ int ferry_call_encode(const ferry_call_desc *d, const void *args, ferry_buf **re
 int ferry_call_open(ferry_op *op, const ferry_call_desc *d, ferry_buf *body,
                     ferry_stream **ret, ferry_error *e)
 {
-    int r = ferry_cancelled(); /* before "shut down": a shutdown cancels what was pending */
+    int r =
+        ferry_cancelled(); /* before "shut down": a shutdown cancels what was pending */
     if (r == 0)
         r = ferry_vm_check_up(op->vm, d->name, e);
     if (r < 0 || !op->vm->conn) {

@@ -56,7 +56,7 @@ struct ferry_vm {
     ferry_ctx *ctx;
     atomic_int state;         /* ferry_vm_state */
     atomic_uint cancel_epoch; /* ferry_vm_cancel_all() counts it up */
-    atomic_uint kills; /* ferry_vm_kill() counts it up */
+    atomic_uint kills;        /* ferry_vm_kill() counts it up */
     _Atomic(const char *) accel;
 
     pthread_mutex_t lock; /* drives and times: any thread before and after launch */

@@ -16,8 +16,8 @@ int ferry_opts_take(const char *call, const char *type, const void *opts, void *
         return 0;
     memcpy(&size, opts, sizeof size);
     if (size < sizeof size || size > OPTS_MAX)
-        return ferry_fail(e, -FERRY_EINVAL, call, "opts: size is %zu: set it to sizeof(%s)",
-                          size, type);
+        return ferry_fail(e, -FERRY_EINVAL, call,
+                          "opts: size is %zu: set it to sizeof(%s)", size, type);
     for (size_t i = known; i < size; i++)
         if (((const char *)opts)[i])
             return ferry_fail(e, -FERRY_EINVAL, call,

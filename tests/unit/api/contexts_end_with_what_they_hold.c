@@ -65,7 +65,8 @@ static void kill_ends_a_launch_that_was_asked_for(void **state)
     assert_int_equal(uv_loop_init(&uv), 0);
     assert_int_equal(ferry_ctx_new_on_loop(&uv, &ctx, NULL), 0);
     assert_int_equal(ferry_vm_new(ctx, &nowhere, &vm, NULL), 0);
-    for (int killed = 1; killed >= 0; killed--) { /* once: the next launch starts afresh */
+    for (int killed = 1; killed >= 0;
+         killed--) { /* once: the next launch starts afresh */
         assert_int_equal(ferry_launch_start(vm, &op, NULL), 0);
         if (killed)
             ferry_vm_kill(vm);
