@@ -25,7 +25,7 @@ static size_t round_up(size_t n)
 
 static _Thread_local struct {
     void *block[KEPT_MAX + 1];
-    unsigned n;
+    int n; /* signed, for it is compared with a KEPT_MAX of 0 */
 } kept;
 
 static void release(void *data, size_t cap)
