@@ -74,8 +74,9 @@ struct ferry_vm {
     ferry_post adopt_post, free_post, reap_post;
     ferry_machine *machine;
     ferry_conn *conn;
-    bool quit;     /* asks the keeper to end it in good order */
-    int quit_code; /* how that went */
+    bool quit;         /* asks the keeper to end it in good order */
+    unsigned launches; /* counts them: a shutdown is over when another has begun */
+    int quit_code;     /* how that went */
     ferry_error quit_error;
     ferry_error death;  /* why it is DEAD */
     ferry_cond changed; /* state, machine or conn */

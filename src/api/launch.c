@@ -101,6 +101,7 @@ static FERRY_CO int run_launch(ferry_op *op, ferry_error *e)
     ferry_vm_set_state(vm, FERRY_VM_LAUNCHING);
     vm->launch_kills = op->kills;
     ferry_op_look(op); /* a kill since it was asked for counts */
+    vm->launches++;
     vm->quit = false;
     vm->death = vm->quit_error = (ferry_error){0};
     r = start_machine(op, e);
@@ -186,9 +187,9 @@ static FERRY_CO int end_machine(ferry_op *op, ferry_error *e)
     ferry_op_phase(op, "closing");
     vm->quit = true;
     ferry_cond_wake(&vm->changed);
-    for (;;) {
+    for (unsigned ours = vm->launches;;) {
         ferry_vm_state state = ferry_vm_get_state(vm);
-        if (state == FERRY_VM_DOWN) {
+        if (state == FERRY_VM_DOWN || vm->launches != ours) {
             if (vm->quit_code < 0)
                 *e = vm->quit_error;
             return vm->quit_code;

@@ -26,7 +26,7 @@ static void check_stall(ferry_meter *m)
         m->moved = bytes;
         m->moved_ms = now;
     }
-    if (!m->stall_ms || m->stalled || now - m->moved_ms < m->stall_ms)
+    if (!m->stall_ms || m->stalled || m->patient || now - m->moved_ms < m->stall_ms)
         return;
     m->stalled = true;
     if (m->op->scope)

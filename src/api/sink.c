@@ -14,7 +14,6 @@
 
 /* Zeroes written at once where a hole cannot be one. */
 #define ZEROES (256 * 1024)
-#define IN_SEQUENCE UINT64_MAX
 
 /* No object is larger; and twice as much is still a number. */
 #define MEMORY_LIMIT ((uint64_t)PTRDIFF_MAX / 2)
@@ -156,7 +155,8 @@ static FERRY_CO int write_bytes(ferry_sink *s, const ferry_slice *b)
         return ferry_link_write(s->link, &v, 1);
     }
     return ferry_fs_write(s->file, b,
-                          s->kind == FERRY_SINK_SEQUENCE ? IN_SEQUENCE : s->offset);
+                          s->kind == FERRY_SINK_SEQUENCE ? FERRY_FS_IN_SEQUENCE
+                                                         : s->offset);
 }
 
 static FERRY_CO int write_zeroes(ferry_sink *s, uint64_t n)

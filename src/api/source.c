@@ -15,9 +15,6 @@
 /* A shorter file is not searched for holes: one read costs less than two seeks. */
 #define HOLES_FROM (1024 * 1024)
 
-/* Reading on from the current position, for ferry_fs_read. */
-#define IN_SEQUENCE UINT64_MAX
-
 static const char *name_of(const ferry_source *s)
 {
     return s->path ? s->path : "the source";
@@ -254,7 +251,7 @@ static FERRY_CO int next_in_sequence(ferry_source *s, ferry_piece *ret, ferry_er
         return failed(s, r, e);
     ssize_t n = s->kind == FERRY_SOURCE_STREAM
                     ? ferry_link_read(s->link, b)
-                    : ferry_fs_read(s->file, b, FERRY_FRAME_MAX, IN_SEQUENCE);
+                    : ferry_fs_read(s->file, b, FERRY_FRAME_MAX, FERRY_FS_IN_SEQUENCE);
     if (n < 0)
         return failed(s, (int)n, e);
     return n == 0 ? 0 : new_piece(&b, ret);

@@ -78,6 +78,7 @@ static FERRY_CO int transfer(ferry_op *op, struct upload *u, ferry_error *e)
     int r = ferry_hangup_end(&hangup, send_all(u, &sent, e));
     if (r == 0) {
         ferry_op_phase(op, "committing");
+        meter.patient = true;
         r = ferry_call_finish(op, &ferry_desc_upload, u->stream, &ret, e);
     } else {
         r = ferry_call_abort(op, &ferry_desc_upload, u->stream, r, e);

@@ -174,6 +174,12 @@ ssize_t ferry_fs_read(ferry_file *f, ferry_buf *b, size_t len, uint64_t offset)
     return n;
 }
 
+/* libuv's -1 is "where the last call ended", however far that came. */
+static int64_t position(uint64_t offset, size_t done)
+{
+    return offset == FERRY_FS_IN_SEQUENCE ? -1 : (int64_t)(offset + done);
+}
+
 int ferry_fs_write(ferry_file *f, const ferry_slice *s, uint64_t offset)
 {
     for (size_t done = 0; done < s->len;) {
@@ -184,7 +190,7 @@ int ferry_fs_write(ferry_file *f, const ferry_slice *s, uint64_t offset)
         size_t len = s->len - done < REQUEST_MAX ? s->len - done : REQUEST_MAX;
         uv_buf_t v = uv_buf_init((char *)(uintptr_t)(s->data + done), (unsigned)len);
         ssize_t n = request_await(q, uv_fs_write(q->loop->uv, &q->uv.fs, f->fd, &v, 1,
-                                                 (int64_t)(offset + done), on_fs));
+                                                 position(offset, done), on_fs));
         if (n < 0)
             return (int)n;
         if (n == 0)

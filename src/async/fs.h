@@ -41,6 +41,8 @@ static inline void ferry_auto_file(ferry_file **f)
 FERRY_CO int ferry_fs_open(const char *path, int flags, mode_t mode, ferry_file **ret);
 /* Appends up to `len` bytes (and b's room) from `offset` to b. Returns the count; 0: end. */
 FERRY_CO ssize_t ferry_fs_read(ferry_file *f, ferry_buf *b, size_t len, uint64_t offset);
+/* From or to the current position instead of an offset, for what cannot seek. */
+#define FERRY_FS_IN_SEQUENCE UINT64_MAX
 /* Writes all of the slice. */
 FERRY_CO int ferry_fs_write(ferry_file *f, const ferry_slice *s, uint64_t offset);
 FERRY_CO int ferry_fs_stat(ferry_file *f, struct stat *ret);

@@ -143,7 +143,7 @@ void ferry_conn_log(ferry_conn *c, const char *text);
 /* Sends bytes (takes over the slice, also on failure; longer than FERRY_FRAME_MAX is
  * cut into frames). Waits for credit and for the queue, not for the peer. After a REPLY
  * has come: -FERRY_EPIPE, whoever writes goes to ferry_stream_wait_reply for the
- * reason. On a server whose host has reset: -FERRY_ECANCELED. One writer per stream at
+ * reason. On a server whose host has reset: the RESET's code. One writer per stream at
  * a time. */
 FERRY_CO int ferry_stream_write(ferry_stream *st, ferry_slice s);
 FERRY_CO int ferry_stream_write_hole(ferry_stream *st, uint64_t len);
@@ -160,7 +160,7 @@ typedef struct ferry_piece {
 } ferry_piece;
 
 /* 1 and a piece (its slice is the caller's); 0 after END (or, on the client, after a
- * REPLY without END: see wait_reply); the cancel code; -FERRY_ECANCELED on a server
+ * REPLY without END: see wait_reply); the cancel code; the RESET's code on a server
  * whose host has reset; the connection's error, or -ENOMEM if a piece found no memory.
  * One reader at a time. */
 FERRY_CO int ferry_stream_read(ferry_stream *st, ferry_piece *ret);

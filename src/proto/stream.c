@@ -180,7 +180,7 @@ static int unwritable(const ferry_stream *st)
     if (st->lost)
         return st->lost;
     if (st->was_reset)
-        return -FERRY_ECANCELED;
+        return st->reset_code;
     return st->replied ? -FERRY_EPIPE : 0;
 }
 
@@ -277,7 +277,7 @@ FERRY_CO int ferry_stream_read(ferry_stream *st, ferry_piece *ret)
         if (st->error)
             return st->error;
         if (st->was_reset)
-            return -FERRY_ECANCELED;
+            return st->reset_code;
         if (st->in_ended || st->replied)
             return 0;
         if (st->lost)
