@@ -110,8 +110,8 @@ int ferry_stream_lost(const ferry_stream *st);
 void ferry_stream_reset(ferry_stream *st, int code);
 
 /* Bytes the peer has surely consumed of what we wrote, holes included. Moves when a
- * CREDIT comes, so in steps of half a window; what came last is told by the REPLY only.
- * */
+ * CREDIT comes: when the daemon has read all there was, else in steps of half a window;
+ * what came last is told by the REPLY only. */
 uint64_t ferry_stream_acked(const ferry_stream *st);
 
 /* The last PROGRESS frame: done and total, 0 and 0 before the first. */

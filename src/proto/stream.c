@@ -261,6 +261,19 @@ void ferry_stream_consumed(ferry_stream *st, uint32_t cost)
     ferry_writer_control(st, FERRY_SEND_CREDIT);
 }
 
+/* The daemon has read all that came, and waits: the host's progress is to say so. A host
+ * that waits says nothing: nobody counts what it has consumed. */
+static void tell_idle(ferry_stream *st)
+{
+    if (!st->conn || !st->conn->opts.server)
+        return;
+    uint32_t credit = ferry_recv_window_idle(&st->recv);
+    if (credit == 0)
+        return;
+    st->credit += credit;
+    ferry_writer_control(st, FERRY_SEND_CREDIT);
+}
+
 static void return_credit(ferry_stream *st)
 {
     uint32_t cost = st->unreturned;
@@ -283,6 +296,7 @@ FERRY_CO int ferry_stream_read(ferry_stream *st, ferry_piece *ret)
         if (st->lost)
             return st->lost;
 
+        tell_idle(st);
         int r = ferry_cond_wait(&st->readable);
         if (r < 0 && st->in.count == 0 && !st->in_ended && !st->replied)
             return r;

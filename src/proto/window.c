@@ -36,6 +36,11 @@ static void acknowledge(ferry_send_window *w)
 {
     uint64_t credited = w->limit - w->size;
     unsigned n = 0;
+    if (credited == w->sent) { /* all of it: no note is needed to know how many bytes */
+        w->acked = w->bytes;
+        w->nmarks = 0;
+        return;
+    }
     while (n < w->nmarks && w->marks[n].sent <= credited)
         w->acked = w->marks[n++].bytes;
     w->nmarks -= n;
@@ -69,15 +74,25 @@ int ferry_recv_window_received(ferry_recv_window *w, uint32_t n)
     return 0;
 }
 
+static uint32_t untold(const ferry_recv_window *w)
+{
+    return (uint32_t)(w->consumed + w->size - w->granted);
+}
+
 uint32_t ferry_recv_window_consumed(ferry_recv_window *w, uint32_t n)
 {
     assert(n <= w->received - w->consumed);
     w->consumed += n;
 
     /* Told in halves: a CREDIT for every frame would be a frame for every frame. */
-    uint32_t untold = (uint32_t)(w->consumed + w->size - w->granted);
-    if (untold < w->size / 2)
-        return 0;
-    w->granted += untold;
-    return untold;
+    uint32_t told = untold(w) < w->size / 2 ? 0 : untold(w);
+    w->granted += told;
+    return told;
+}
+
+uint32_t ferry_recv_window_idle(ferry_recv_window *w)
+{
+    uint32_t told = untold(w);
+    w->granted += told;
+    return told;
 }

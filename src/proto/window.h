@@ -70,5 +70,8 @@ int ferry_recv_window_received(ferry_recv_window *w,
                                uint32_t n); /* -FERRY_EPROTO: over */
 /* Returns the CREDIT to send now, or 0. */
 uint32_t ferry_recv_window_consumed(ferry_recv_window *w, uint32_t n);
+/* All that is consumed and not told: for a receiver that has nothing left to read, whose
+ * sender wants to know how far things are. */
+uint32_t ferry_recv_window_idle(ferry_recv_window *w);
 
 #endif

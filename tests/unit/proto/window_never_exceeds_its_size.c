@@ -174,6 +174,27 @@ static void any_order_keeps_the_bound(void **state)
     }
 }
 
+/* A slow source: few bytes, then silence. "0 bytes" for minutes would be no progress. */
+static void an_idle_receiver_tells_all(void **state)
+{
+    (void)state;
+    ferry_send_window s;
+    ferry_recv_window r;
+    ferry_send_window_init(&s, SIZE);
+    ferry_recv_window_init(&r, SIZE);
+    assert_int_equal(ferry_recv_window_idle(&r), 0);
+
+    ferry_send_window_sent(&s, 5000, 5000);
+    assert_int_equal(ferry_recv_window_received(&r, 5000), 0);
+    assert_int_equal(ferry_recv_window_consumed(&r, 5000), 0);
+    assert_int_equal(s.acked, 0);
+    uint32_t credit = ferry_recv_window_idle(&r);
+    assert_int_equal(credit, 5000);
+    assert_int_equal(ferry_send_window_credit(&s, credit), 0);
+    assert_int_equal(s.acked, 5000);
+    assert_int_equal(ferry_recv_window_idle(&r), 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -184,6 +205,7 @@ int main(void)
         cmocka_unit_test(acknowledged_bytes_were_consumed),
         cmocka_unit_test(acknowledgement_keeps_up),
         cmocka_unit_test(any_order_keeps_the_bound),
+        cmocka_unit_test(an_idle_receiver_tells_all),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
