@@ -11,6 +11,6 @@
 #include "api/internal.h"
 
 /* A task of the keeper's, for as long as the connection. */
-FERRY_CO int ferry_heartbeat(void *vm);
+FERRY_CO int ferry_heartbeat(void *arg); /* the VM */
 
 #endif
