@@ -40,7 +40,6 @@ struct ferry_loop {
 
     /* from outside */
     _Atomic(ferry_post *) posted; /* newest first */
-    atomic_bool kicked;
     void (*on_kick)(void *arg);
     void *kick_arg;
     unsigned holds;
@@ -55,7 +54,8 @@ struct ferry_loop {
     uv_check_t check;     /* drain after it */
     uv_idle_t idle;       /* active while tasks are ready: the poll must not sleep */
     uv_timer_t timer;     /* the earliest of ours */
-    uv_poll_t bell;       /* on bell_fd */
+    uv_poll_t bell;       /* on bell_fd: posts */
+    uv_async_t async;     /* kicks */
     unsigned open_handles;
     void (*closed)(void *arg);
     void *closed_arg;

@@ -98,9 +98,14 @@ static void on_bell(uv_poll_t *h, int status, int events)
         p->run(p);
         p = next;
     }
-    if (atomic_exchange(&loop->kicked, false) && loop->on_kick)
-        loop->on_kick(loop->kick_arg);
     ferry_loop_unref(loop);
+}
+
+static void on_async(uv_async_t *h)
+{
+    ferry_loop *loop = h->data;
+    if (loop->on_kick)
+        loop->on_kick(loop->kick_arg);
 }
 
 static void adopt(ferry_loop *loop, uv_handle_t *h)
@@ -110,7 +115,8 @@ static void adopt(ferry_loop *loop, uv_handle_t *h)
     loop->open_handles++;
 }
 
-/* An eventfd of our own in place of a uv_async_t: a loop that wakes while the sender is still inside
+/* Kicks (cancels: rare, and from signal handlers) wake a uv_async_t. Posts, one for every call,
+ * have an eventfd of our own: a loop that wakes while the sender is still inside
  * uv_async_send() spins until it is out, and on a busy machine that was every second
  * call (1000 pauses and a sched_yield). */
 static int hang_bell(ferry_loop *loop)
@@ -137,6 +143,9 @@ int ferry_loop_new(struct uv_loop_s *uv, ferry_loop **ret)
         ferry_loop_unref(loop);
         return r;
     }
+    r = uv_async_init(uv, &loop->async, on_async);
+    assert(r == 0 && "uv_loop_init has made the descriptor that all uv_asyncs share");
+    (void)r;
     uv_prepare_init(uv, &loop->prepare);
     uv_check_init(uv, &loop->check);
     uv_idle_init(uv, &loop->idle);
@@ -144,6 +153,7 @@ int ferry_loop_new(struct uv_loop_s *uv, ferry_loop **ret)
     uv_prepare_start(&loop->prepare, on_prepare);
     uv_check_start(&loop->check, on_check);
     adopt(loop, (uv_handle_t *)&loop->bell);
+    adopt(loop, (uv_handle_t *)&loop->async);
     adopt(loop, (uv_handle_t *)&loop->prepare);
     adopt(loop, (uv_handle_t *)&loop->check);
     adopt(loop, (uv_handle_t *)&loop->idle);
@@ -184,7 +194,7 @@ void ferry_loop_close(ferry_loop *loop, void (*closed)(void *arg), void *arg)
     assert(!loop->timers && "a loop closes after its timers");
     loop->closed = closed;
     loop->closed_arg = arg;
-    loop->on_kick = NULL; /* one kick may still be on its way to on_bell */
+    loop->on_kick = NULL; /* one kick may still be on its way to on_async */
     if (!loop->uv) {
         ferry_loop_unref(loop);
         return;
@@ -195,6 +205,7 @@ void ferry_loop_close(ferry_loop *loop, void (*closed)(void *arg), void *arg)
     uv_close((uv_handle_t *)&loop->check, on_closed);
     uv_close((uv_handle_t *)&loop->idle, on_closed);
     uv_close((uv_handle_t *)&loop->timer, on_closed);
+    uv_close((uv_handle_t *)&loop->async, on_closed);
     uv_close((uv_handle_t *)&loop->bell, on_closed);
 }
 
@@ -239,7 +250,7 @@ void ferry_loop_drained(ferry_loop *loop)
         uv_idle_start(&loop->idle, on_idle);
 }
 
-/* Also from signal handlers. Rings coalesce until the loop has answered. */
+/* Rings coalesce until the loop has answered. */
 static void ring(ferry_loop *loop)
 {
     if (!atomic_exchange(&loop->rung, true))
@@ -261,8 +272,7 @@ void ferry_loop_kick(ferry_loop *loop)
 {
     int saved = errno;
     atomic_fetch_add(&loop->senders, 1);
-    atomic_store(&loop->kicked, true); /* latched first: rings coalesce */
-    ring(loop);
+    uv_async_send(&loop->async); /* sends coalesce: what is wanted was latched before */
     atomic_fetch_sub(&loop->senders, 1);
     errno = saved;
 }

@@ -2,7 +2,7 @@
  *
  *   uv callbacks ----ferry_wake(task)----> ready list ---drain---> task runs on its stack
  *   other threads ---ferry_loop_post()---> mailbox -----+             |
- *   signal handlers -ferry_loop_kick()---> eventfd -----+             v
+ *   signal handlers -ferry_loop_kick()---> uv_async ----+             v
  *                                                            ferry_park(): back to drain
  *
  * All state belongs to the loop's thread; only the functions marked "any thread" may be
