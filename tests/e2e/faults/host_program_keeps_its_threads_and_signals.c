@@ -73,6 +73,8 @@ static void sigchld_is_ignored(void **state)
 
 static atomic_bool reaping;
 
+/* A host program that reaps whatever ends. Nothing waits for this pause: without children
+ * waitpid returns at once, and the thread would only take a core from qemu. */
 static void *reap_all(void *arg)
 {
     (void)arg;
