@@ -44,8 +44,8 @@ typedef struct ferry_upload_opts {
 
 /* Downloads to a path are atomic in the same way: owner, mode and extended attributes of an
  * existing file are kept, but not its set-id bits and capabilities, which were not given to what
- * the image holds. Symbolic links are followed, one that dangles too. A FIFO, device or /dev/stdout is
- * written as it is.
+ * the image holds. Symbolic links are followed, one that dangles too. A FIFO (whose reader is
+ * waited for), a device or /dev/stdout is written as it is.
  *
  * offset, length  which part; length 0 = to the end
  * mode            permission bits of a new file; 0 = 0666 less the umask

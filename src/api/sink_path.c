@@ -21,6 +21,9 @@
 /* Symbolic links followed, as the kernel does. */
 #define LINKS 40
 
+/* Nothing tells of a reader that opens a FIFO: this often we look. */
+#define READER_MS 20
+
 struct place_job {
     ferry_job job;
     char *path; /* in prepare: what the user said; in install: unused */
@@ -103,13 +106,13 @@ static int resolve(const char *path, char **ret)
 
 /* ---- preparing --------------------------------------------------------------------- */
 
+/* -EAGAIN: a FIFO that nobody reads yet. It is never opened for both: then we would be a
+ * reader ourselves, and would not hear of it when the other one is gone. */
 static int open_special(struct place_job *j)
 {
-    /* A FIFO is opened for both: for writing alone that would fail until a reader comes. */
-    int flags = S_ISFIFO(j->place.st.st_mode) ? O_RDWR : O_WRONLY;
-    int fd = open(j->place.target, flags | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
+    int fd = open(j->place.target, O_WRONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
     if (fd < 0)
-        return -errno;
+        return errno == ENXIO && S_ISFIFO(j->place.st.st_mode) ? -EAGAIN : -errno;
     j->place.special = true;
     return ferry_file_new(fd, &j->place.file);
 }
@@ -184,7 +187,7 @@ static void free_place(ferry_job *job)
     free(j);
 }
 
-int ferry_sink_prepare(const char *path, uint32_t mode, ferry_sink_place *ret)
+static FERRY_CO int prepare_once(const char *path, uint32_t mode, ferry_sink_place *ret)
 {
     struct place_job *j = calloc(1, sizeof *j);
     if (!j)
@@ -200,6 +203,17 @@ int ferry_sink_prepare(const char *path, uint32_t mode, ferry_sink_place *ret)
         j->place = (ferry_sink_place){0};
     }
     ferry_job_unref(&j->job);
+    return r;
+}
+
+int ferry_sink_prepare(const char *path, uint32_t mode, ferry_sink_place *ret)
+{
+    int r = prepare_once(path, mode, ret);
+    while (r == -EAGAIN) {
+        r = ferry_sleep(READER_MS);
+        if (r == 0)
+            r = prepare_once(path, mode, ret);
+    }
     return r;
 }
 

@@ -13,7 +13,8 @@ typedef struct ferry_sink_place {
     struct stat st;   /* special: of what */
 } ferry_sink_place;
 
-/* -EISDIR, -ENOENT (no such directory), -EACCES (an existing target that we may not write), ... */
+/* Waits for the reader of a FIFO, as a shell's > does. -EISDIR, -ENOENT (no such directory),
+ * -EACCES (an existing target that we may not write), ... */
 FERRY_CO int ferry_sink_prepare(const char *path, uint32_t mode, ferry_sink_place *ret);
 
 /* Sets size, owner, mode and attributes, and renames over the target. Takes s->temporary. */

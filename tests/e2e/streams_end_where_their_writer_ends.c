@@ -239,16 +239,12 @@ static void fifo_path_is_written_not_replaced(void **state)
     struct stat st;
     const char *fifo = scratch("out");
     assert_int_equal(mkfifo(fifo, 0600), 0);
-    start_reader(&p, open(fifo, O_RDONLY | O_NONBLOCK | O_CLOEXEC));
-    pthread_join(p.thread, NULL); /* no writer yet: it saw the end at once */
-    free(p.data);
-
-    int reader = open(fifo, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
-    fcntl(reader, F_SETFL, 0);
-    int writer = open(fifo, O_WRONLY | O_CLOEXEC); /* so that the reader waits for us */
-    start_reader(&p, reader);
-    assert_ok(ferry_download(vm, "/in", fifo, NULL, &err));
-    close(writer);
+    ferry_op *op;
+    assert_ok(ferry_download_start(vm, "/in", fifo, NULL, &op, &err));
+    start_reader(&p, open(fifo, O_RDONLY | O_CLOEXEC)); /* both wait for each other */
+    assert_int_equal(ferry_op_wait(op, -1), 0);
+    assert_int_equal(ferry_op_poll(op, NULL), FERRY_OP_OK);
+    ferry_op_free(op);
     pthread_join(p.thread, NULL);
     assert_guest_is("/in", p.data, p.len);
     free(p.data);

@@ -217,6 +217,54 @@ static FERRY_CO int cancelled_before_its_commit(void *arg)
     return 0;
 }
 
+struct opening {
+    ferry_sink sink;
+    ferry_error error;
+    bool done;
+};
+
+static FERRY_CO int open_it(void *arg)
+{
+    struct opening *o = arg;
+    int r = ferry_sink_open(&o->sink, &o->error);
+    o->done = true;
+    return r;
+}
+
+/* It was once opened for both directions, and then again for writing alone: when the reader
+ * came between the two all went well, and on a busy machine, where it came later, the download
+ * failed with "the other end was closed". */
+static FERRY_CO int a_fifo_waits_for_its_reader(void *arg)
+{
+    (void)arg;
+    check_eq(mkfifo(in_dir("fifo"), 0600), 0);
+    struct opening o = {.sink = {.path = strdup(in_dir("fifo")), .fd = -1}};
+
+    ferry_scope scope;
+    ferry_scope_open(&scope, 0);
+    ferry_scope_deadline(&scope, 50);
+    check_eq(ferry_sink_open(&o.sink, &o.error), -FERRY_ETIMEDOUT);
+    ferry_scope_join(&scope);
+
+    ferry_scope_open(&scope, 0);
+    check_eq(ferry_spawn(&scope, "open", open_it, &o), 0);
+    let_others_park();
+    check(!o.done);
+    FERRY_AUTO(fd) int reader = open(in_dir("fifo"), O_RDONLY | O_NONBLOCK);
+    check_eq(ferry_scope_join(&scope), 0);
+    check(o.done);
+    check_eq(send(&o.sink, "abc", &o.error), 0);
+    char got[4] = "";
+    check_eq(read(reader, got, sizeof got), 3);
+    check(strcmp(got, "abc") == 0);
+
+    close(ferry_take_fd(&reader));
+    check_eq(send(&o.sink, "d", &o.error), -FERRY_EPIPE);
+    check(strstr(o.error.msg, "/fifo: ") != NULL);
+    ferry_sink_done(&o.sink);
+    return 0;
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -228,6 +276,7 @@ int main(void)
         TEST_ON_UV(through_a_dangling_link),
         TEST_ON_UV(what_is_replaced_keeps_its_looks),
         TEST_ON_UV(cancelled_before_its_commit),
+        TEST_ON_UV(a_fifo_waits_for_its_reader),
     };
     return cmocka_run_group_tests(tests, setup, teardown);
 }
