@@ -242,14 +242,6 @@ static void add_drives(struct args *a, const ferry_argv_in *in)
     }
 }
 
-unsigned ferry_argv_scratches(const ferry_drive *drives, unsigned ndrives)
-{
-    unsigned n = 0;
-    for (unsigned i = 0; i < ndrives; i++)
-        n += !drives[i].path;
-    return n;
-}
-
 int ferry_argv_build(const ferry_argv_in *in, char ***ret)
 {
     struct args a = {0};

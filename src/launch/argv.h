@@ -57,7 +57,4 @@ typedef struct ferry_argv_in {
 /* NULL-terminated, free with ferry_auto_strv. -ENOMEM. */
 int ferry_argv_build(const ferry_argv_in *in, char ***ret);
 
-/* How many descriptors beyond FERRY_FD_SCRATCH the drives need. */
-unsigned ferry_argv_scratches(const ferry_drive *drives, unsigned ndrives);
-
 #endif

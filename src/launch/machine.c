@@ -15,8 +15,7 @@
 #include "base/auto.h"
 #include "base/error.h"
 #include "base/trace.h"
-#include "launch/argv.h"
-#include "launch/prepare.h"
+#include "launch/direct.h"
 #include "launch/qemu.h"
 
 #include <errno.h>
@@ -36,6 +35,7 @@ struct ferry_machine {
     ferry_loop *loop;
     ferry_machine_spec spec; /* drives are our copy; the other strings are not kept */
     ferry_prepared found;
+    const ferry_backend *backend;
     ferry_accel accel;
     bool no_sandbox; /* this qemu has none */
     ferry_qemu *qemu;
@@ -71,11 +71,6 @@ static int check_count(const ferry_machine_spec *spec, ferry_error *e)
         return ferry_fail(e, -FERRY_EINVAL, "launch",
                           "%u drives: at most %d are possible", spec->ndrives,
                           FERRY_DRIVES_MAX);
-    unsigned n = ferry_argv_scratches(spec->drives, spec->ndrives);
-    if (n > FERRY_SCRATCHES_MAX)
-        return ferry_fail(e, -FERRY_EINVAL, "launch",
-                          "%u scratch disks: at most %d are possible", n,
-                          FERRY_SCRATCHES_MAX);
     return 0;
 }
 
@@ -92,6 +87,7 @@ static FERRY_CO ferry_machine *new_machine(const ferry_machine_spec *spec,
         return NULL;
     }
     m->loop = ferry_self_loop();
+    m->backend = &ferry_backend_direct;
     m->started = ferry_loop_now(m->loop);
     m->spec.memory_mib = spec->memory_mib;
     m->spec.cpus = spec->cpus;
@@ -130,12 +126,9 @@ static FERRY_CO int spawn(ferry_machine *m, ferry_error *e)
         .sandbox = !m->no_sandbox,
         .verbose = ferry_trace_mask & FERRY_TRACE_console,
     };
-    FERRY_AUTO(strv) char **argv = NULL;
-    int r = ferry_argv_build(&in, &argv);
-    if (r < 0)
-        return ferry_fail(e, r, "launch", "out of memory");
-    return ferry_qemu_spawn(m->loop, m->found.guard, argv, m->spec.drives,
-                            m->spec.ndrives, &m->qemu, e);
+    ferry_watcher *watcher = NULL;
+    int r = m->backend->watcher(&in, &m->found, &watcher, e);
+    return r < 0 ? r : ferry_qemu_spawn(m->loop, watcher, &m->qemu, e);
 }
 
 /* Until the daemon has sent something. The channel is a socket with qemu from the start, so
@@ -236,8 +229,8 @@ static int blame_end(ferry_machine *m, int code, enum ferry_suspect *ret_suspect
     ferry_evidence ev = {.spec = &m->spec, .qemu = m->found.qemu};
     ferry_qemu_evidence(m->qemu, words, sizeof words, &ev);
     if (ret_suspect)
-        *ret_suspect = ferry_suspect(&ev);
-    return ferry_blame(&ev, code, e);
+        *ret_suspect = m->backend->suspect(&ev);
+    return m->backend->blame(&ev, code, e);
 }
 
 /* It is silent or too slow: all there is to tell is what it said last. */
@@ -401,7 +394,7 @@ static int check_flushed(ferry_machine *m, ferry_error *e)
 FERRY_CO int ferry_machine_quit(ferry_machine *m, ferry_error *e)
 {
     m->quitting = true;
-    int r = ferry_qmp_execute(ferry_qemu_qmp(m->qemu), "quit", NULL, NULL, e);
+    int r = ferry_qemu_quit(m->qemu, e);
     if (r == 0 || !ferry_cancelled())
         r = ferry_machine_wait(m, e); /* an end of the connection is an end of qemu */
     if (ferry_cancelled() && !ferry_qemu_ended(m->qemu)) {

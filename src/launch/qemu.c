@@ -1,8 +1,7 @@
-/* One qemu process under its guard; see qemu.h. */
+/* One qemu and who watches it; see qemu.h. */
 #include "launch/qemu.h"
 
 #include "async/pipe.h"
-#include "async/process.h"
 #include "async/sync.h"
 #include "base/auto.h"
 #include "base/error.h"
@@ -11,7 +10,6 @@
 #include "launch/console.h"
 #include "launch/guard.h"
 
-#include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -19,24 +17,19 @@
 #include <string.h>
 #include <sys/socket.h>
 
-/* A killed process is gone in milliseconds, unless the kernel is busy with its disk (a
- * hung NFS server): that one is left to the guard, for whom nobody waits. */
-#define GUARD_GONE_MS 5000
 /* What a dead process wrote is there to be read; more does not come. */
 #define LAST_WORDS_MS 500
-
-/* The socketpairs, by what they are for. */
-enum { CONTROL, CHANNEL, QMP, CONSOLE, WORDS, NSOCKETS };
 
 struct ferry_qemu {
     ferry_loop *loop;
     ferry_scope scope; /* root: the tasks below, each failing for itself */
     ferry_cond changed;
-    ferry_process *guard;
+    ferry_watcher *watcher;
+    bool watched; /* it has been started */
 
-    int host[NSOCKETS];  /* our ends; -1 once a link has it */
-    int child[NSOCKETS]; /* theirs; -1 after the spawn */
-    int kill_fd;         /* the control socket again: shutdown(2) on it kills */
+    int host[FERRY_SOCKETS];  /* our ends; -1 once a link has it */
+    int child[FERRY_SOCKETS]; /* theirs; -1 after the spawn */
+    int kill_fd;              /* the control socket again: shutdown(2) on it kills */
 
     ferry_link *control, *console_link, *words_link;
     ferry_qmp *qmp;
@@ -44,7 +37,7 @@ struct ferry_qemu {
 
     pid_t pid;
     int exec_errno;
-    int status; /* -1 until the guard has told it */
+    int status; /* -1 until the watcher has told it */
     bool ended;
 
     unsigned io_drive; /* whose host disk failed last */
@@ -64,59 +57,22 @@ static void close_all(int *fds, size_t n)
 
 static int make_sockets(ferry_qemu *q)
 {
-    for (int i = 0; i < NSOCKETS; i++) {
+    for (int i = 0; i < FERRY_SOCKETS; i++) {
         int pair[2];
         if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) < 0)
             return -errno;
         q->host[i] = pair[0];
         q->child[i] = pair[1];
     }
-    q->kill_fd = fcntl(q->host[CONTROL], F_DUPFD_CLOEXEC, 0);
+    q->kill_fd = fcntl(q->host[FERRY_SOCKET_CONTROL], F_DUPFD_CLOEXEC, 0);
     return q->kill_fd < 0 ? -errno : 0;
-}
-
-/* A file without a name: it is gone with the last process that has it open. */
-static int open_nameless(const char *dir)
-{
-    int fd = open(dir, O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
-    if (fd >= 0 || (errno != EOPNOTSUPP && errno != EISDIR))
-        return fd;
-
-    /* No O_TMPFILE there (NFS, old overlayfs): the name lives for two system calls. */
-    FERRY_AUTO(mem) char *name = NULL;
-    if (asprintf(&name, "%s/gferry-scratch-XXXXXX", dir) < 0) {
-        name = NULL;
-        errno = ENOMEM;
-        return -1;
-    }
-    fd = mkostemp(name, O_CLOEXEC);
-    if (fd >= 0)
-        unlink(name);
-    return fd;
-}
-
-static int make_scratch(const ferry_drive *d, int *ret, ferry_error *e)
-{
-    /* /var/tmp: on disk where /tmp may be memory. */
-    const char *dir = secure_getenv("TMPDIR");
-    if (!dir || !*dir)
-        dir = "/var/tmp";
-    FERRY_AUTO(fd) int fd = open_nameless(dir);
-    if (fd < 0 || ftruncate(fd, (off_t)d->scratch_bytes) < 0) {
-        int err = errno;
-        return ferry_fail(e, -err, "launch", "scratch disk of %llu bytes in %s: %s",
-                          (unsigned long long)d->scratch_bytes, dir,
-                          ferry_strerror(err));
-    }
-    *ret = ferry_take_fd(&fd);
-    return 0;
 }
 
 /* ---- tasks ----------------------------------------------------------------------- */
 
 static void on_report(ferry_qemu *q, const ferry_guard_report *r)
 {
-    FERRY_TRACE(launch, "guard: %d %d", r->what, r->value);
+    FERRY_TRACE(launch, "watcher: %d %d", r->what, r->value);
     if (r->what == FERRY_GUARD_STARTED)
         q->pid = r->value;
     else if (r->what == FERRY_GUARD_FAILED)
@@ -208,65 +164,22 @@ static void on_event(void *arg, const char *name, const json_t *data)
 
 /* ---- spawn ----------------------------------------------------------------------- */
 
-static ferry_qemu *new_qemu(ferry_loop *loop)
+static ferry_qemu *new_qemu(ferry_loop *loop, ferry_watcher *watcher)
 {
     ferry_qemu *q = calloc(1, sizeof *q);
     if (!q)
         return NULL;
     q->loop = loop;
+    q->watcher = watcher;
     ferry_scope_open_root(&q->scope, loop, NULL, FERRY_SCOPE_SUPERVISE);
     ferry_cond_init(&q->changed);
-    for (int i = 0; i < NSOCKETS; i++)
+    for (int i = 0; i < FERRY_SOCKETS; i++)
         q->host[i] = q->child[i] = -1;
     q->kill_fd = -1;
     q->status = -1;
     ferry_console_init(&q->console, false);
     ferry_console_init(&q->words, true);
     return q;
-}
-
-/* gferry-guard HOST_PID NFDS argv... */
-static int spawn_guard(ferry_qemu *q, const char *guard, char *const *argv,
-                       const int *scratch, unsigned nscratch)
-{
-    int fds[FERRY_FD_SCRATCH + FERRY_SCRATCHES_MAX] = {
-        -1,
-        q->child[WORDS],
-        q->child[WORDS],
-        [FERRY_GUARD_CONTROL] = q->child[CONTROL],
-        [FERRY_FD_CHANNEL] = q->child[CHANNEL],
-        [FERRY_FD_QMP] = q->child[QMP],
-        [FERRY_FD_CONSOLE] = q->child[CONSOLE],
-    };
-    for (unsigned i = 0; i < nscratch; i++)
-        fds[FERRY_FD_SCRATCH + i] = scratch[i];
-    unsigned nfds = FERRY_FD_SCRATCH + nscratch;
-
-    char pid[16], count[16];
-    snprintf(pid, sizeof pid, "%d", (int)getpid());
-    snprintf(count, sizeof count, "%u", nfds);
-    size_t argc = 0;
-    while (argv[argc])
-        argc++;
-    FERRY_AUTO(mem) const char **args = calloc(argc + 4, sizeof *args);
-    if (!args)
-        return -ENOMEM;
-    args[0] = guard;
-    args[1] = pid;
-    args[2] = count;
-    memcpy(args + 3, argv, argc * sizeof *args);
-
-    ferry_process_opts o = {.path = guard,
-                            .argv = args,
-                            .fds = fds,
-                            .nfds = nfds,
-                            .new_session = true};
-    int r = ferry_process_spawn(q->loop, &o, &q->guard);
-    close_all(q->child,
-              NSOCKETS); /* also what tells us of an end: nobody else has them */
-    if (r == 0 && send(q->host[CONTROL], "g", 1, MSG_NOSIGNAL) < 0)
-        r = errno == EPIPE ? 0 : -errno; /* a guard that is gone is told as its end */
-    return r;
 }
 
 static int open_link(ferry_qemu *q, int which, unsigned flags, ferry_link **ret)
@@ -277,13 +190,13 @@ static int open_link(ferry_qemu *q, int which, unsigned flags, ferry_link **ret)
 static int start_tasks(ferry_qemu *q)
 {
     ferry_link *qmp = NULL;
-    int r = open_link(q, CONTROL, FERRY_PIPE_READ, &q->control);
+    int r = open_link(q, FERRY_SOCKET_CONTROL, FERRY_PIPE_READ, &q->control);
     if (r == 0)
-        r = open_link(q, CONSOLE, FERRY_PIPE_READ, &q->console_link);
+        r = open_link(q, FERRY_SOCKET_CONSOLE, FERRY_PIPE_READ, &q->console_link);
     if (r == 0)
-        r = open_link(q, WORDS, FERRY_PIPE_READ, &q->words_link);
+        r = open_link(q, FERRY_SOCKET_WORDS, FERRY_PIPE_READ, &q->words_link);
     if (r == 0)
-        r = open_link(q, QMP, FERRY_PIPE_READ | FERRY_PIPE_WRITE, &qmp);
+        r = open_link(q, FERRY_SOCKET_QMP, FERRY_PIPE_READ | FERRY_PIPE_WRITE, &qmp);
     if (r == 0)
         r = ferry_qmp_new(qmp, on_event, q, &q->qmp);
 
@@ -298,41 +211,40 @@ static int start_tasks(ferry_qemu *q)
     return r;
 }
 
-FERRY_CO int ferry_qemu_spawn(ferry_loop *loop, const char *guard, char *const *argv,
-                              const ferry_drive *drives, unsigned ndrives,
+static FERRY_CO int start_watcher(ferry_qemu *q, ferry_error *e)
+{
+    int r = q->watcher->ops->start(q->watcher, q->loop, q->child, e);
+    close_all(q->child, FERRY_SOCKETS); /* also what tells us of an end: nobody else of
+                                         * ours has them */
+    q->watched = r == 0;
+    if (r == 0 && send(q->host[FERRY_SOCKET_CONTROL], "g", 1, MSG_NOSIGNAL) < 0)
+        r = errno == EPIPE ? 0 : -errno; /* one that is gone is told as its end */
+    return r;
+}
+
+FERRY_CO int ferry_qemu_spawn(ferry_loop *loop, ferry_watcher *watcher,
                               ferry_qemu **ret, ferry_error *e)
 {
-    int scratch[FERRY_SCRATCHES_MAX];
-    unsigned nscratch = 0;
-    ferry_qemu *q = new_qemu(loop);
-    if (!q)
+    ferry_error own = {0};
+    ferry_qemu *q = new_qemu(loop, watcher);
+    if (!q) {
+        watcher->ops->free(watcher);
         return ferry_fail(e, -FERRY_ENOMEM, "launch", "out of memory");
-
-    int r = 0;
-    for (unsigned i = 0; i < ndrives && r == 0; i++) {
-        if (drives[i].path)
-            continue;
-        assert(nscratch < FERRY_SCRATCHES_MAX && "machine.c counts them");
-        scratch[nscratch] = -1;
-        r = make_scratch(&drives[i], &scratch[nscratch], e);
-        nscratch += r == 0;
     }
-    if (r < 0)
-        goto done;
-
-    r = make_sockets(q);
+    int r = make_sockets(q);
     if (r == 0)
-        r = spawn_guard(q, guard, argv, scratch, nscratch);
+        r = start_watcher(q, &own);
     if (r == 0)
         r = start_tasks(q);
-    if (r < 0)
-        ferry_fail(e, r, "launch", "starting %s: %s", guard, ferry_strerror(r));
-done:
-    close_all(scratch, nscratch);
-    if (r < 0)
-        ferry_qemu_free(q);
-    else
+    if (r == 0) {
         *ret = q;
+        return 0;
+    }
+    if (!own.code)
+        ferry_fail(&own, r, "launch", "starting qemu: %s", ferry_strerror(r));
+    if (e)
+        *e = own;
+    ferry_qemu_free(q);
     return r;
 }
 
@@ -368,22 +280,41 @@ bool ferry_qemu_ended(const ferry_qemu *q)
 void ferry_qemu_kill(const ferry_qemu *q)
 {
     int saved = errno;
-    shutdown(q->kill_fd, SHUT_WR); /* the guard still reports */
+    shutdown(q->kill_fd, SHUT_WR); /* the watcher still reports */
     errno = saved;
+}
+
+static FERRY_CO void await_gone(ferry_qemu *q)
+{
+    ferry_scope s;
+    ferry_scope_open(&s, FERRY_SCOPE_SHIELD);
+    ferry_scope_deadline(&s, q->watcher->gone_ms);
+    if (q->watcher->ops->gone)
+        q->watcher->ops->gone(q->watcher);
+    else
+        ferry_qemu_wait(q);
+    ferry_scope_join(&s);
+}
+
+FERRY_CO int ferry_qemu_quit(ferry_qemu *q, ferry_error *e)
+{
+    if (q->watcher->has_qmp)
+        return ferry_qmp_execute(q->qmp, "quit", NULL, NULL, e);
+    if (send(q->kill_fd, &(char){FERRY_WATCHER_QUIT}, 1, MSG_NOSIGNAL | MSG_DONTWAIT) <
+            0 &&
+        errno != EPIPE) /* its end is on its way */
+        return ferry_fail(e, -errno, "shutdown", "asking for the end of qemu: %s",
+                          ferry_strerror(errno));
+    return 0;
 }
 
 FERRY_CO void ferry_qemu_free(ferry_qemu *q)
 {
     if (!q)
         return;
-    if (q->guard) {
+    if (q->watched) {
         ferry_qemu_kill(q);
-        ferry_scope s;
-        ferry_scope_open(&s, FERRY_SCOPE_SHIELD);
-        ferry_scope_deadline(&s, GUARD_GONE_MS);
-        int status;
-        ferry_process_wait(q->guard, &status);
-        ferry_scope_join(&s);
+        await_gone(q);
     }
 
     ferry_scope_cancel(&q->scope, -FERRY_ECANCELED);
@@ -392,9 +323,9 @@ FERRY_CO void ferry_qemu_free(ferry_qemu *q)
     ferry_link_close(q->console_link);
     ferry_link_close(q->words_link);
     ferry_qmp_free(q->qmp);
-    ferry_process_free(q->guard);
-    close_all(q->host, NSOCKETS);
-    close_all(q->child, NSOCKETS);
+    q->watcher->ops->free(q->watcher);
+    close_all(q->host, FERRY_SOCKETS);
+    close_all(q->child, FERRY_SOCKETS);
     close_all(&q->kill_fd, 1);
     free(q);
 }
@@ -403,12 +334,12 @@ FERRY_CO void ferry_qemu_free(ferry_qemu *q)
 
 int ferry_qemu_channel(const ferry_qemu *q)
 {
-    return q->host[CHANNEL];
+    return q->host[FERRY_SOCKET_CHANNEL];
 }
 
 int ferry_qemu_take_channel(ferry_qemu *q)
 {
-    return ferry_take_fd(&q->host[CHANNEL]);
+    return ferry_take_fd(&q->host[FERRY_SOCKET_CHANNEL]);
 }
 
 ferry_qmp *ferry_qemu_qmp(const ferry_qemu *q)

@@ -7,6 +7,7 @@
 #include "base/auto.h"
 #include "launch/appliance.h"
 #include "launch/argv.h"
+#include "launch/direct.h"
 
 #include <errno.h>
 #include <poll.h>
@@ -26,6 +27,15 @@ static FERRY_CO int settled_fds(void)
     return count_fds();
 }
 
+static FERRY_CO int spawn(const char *guard, char *const *argv,
+                          const ferry_drive *drives, unsigned n, ferry_qemu **ret,
+                          ferry_error *e)
+{
+    ferry_watcher *watcher = NULL;
+    int r = ferry_direct_new(guard, argv, drives, n, &watcher, e);
+    return r < 0 ? r : ferry_qemu_spawn(ferry_self_loop(), watcher, ret, e);
+}
+
 static FERRY_CO int spawn_shell(const char *script, const ferry_drive *drives,
                                 unsigned n, ferry_qemu **ret)
 {
@@ -35,7 +45,7 @@ static FERRY_CO int spawn_shell(const char *script, const ferry_drive *drives,
     char *argv[] = {(char *)(uintptr_t) "/bin/sh", (char *)(uintptr_t) "-c",
                     (char *)(uintptr_t)script, NULL};
     if (r == 0)
-        r = ferry_qemu_spawn(ferry_self_loop(), guard, argv, drives, n, ret, &e);
+        r = spawn(guard, argv, drives, n, ret, &e);
     if (r < 0)
         fprintf(stderr, "%s\n", e.msg);
     return r;
@@ -213,7 +223,7 @@ static FERRY_CO int not_a_program_body(void *arg)
     char *argv[] = {(char *)(uintptr_t) "/etc/passwd", NULL};
     ferry_qemu *q = NULL;
     char buf[64];
-    check_int(ferry_qemu_spawn(ferry_self_loop(), guard, argv, NULL, 0, &q, &e), 0);
+    check_int(spawn(guard, argv, NULL, 0, &q, &e), 0);
     check_int(ferry_qemu_started(q), -FERRY_EDEAD);
     ferry_evidence ev;
     ferry_qemu_evidence(q, buf, sizeof buf, &ev);
@@ -221,8 +231,7 @@ static FERRY_CO int not_a_program_body(void *arg)
     ferry_qemu_free(q);
 
     int before = settled_fds();
-    check_int(ferry_qemu_spawn(ferry_self_loop(), "/no/guard", argv, NULL, 0, &q, &e),
-              -FERRY_ENOENT);
+    check_int(spawn("/no/guard", argv, NULL, 0, &q, &e), -FERRY_ENOENT);
     check_has(e.msg, "/no/guard");
     check_int(settled_fds(), before);
     return 0;
