@@ -15,7 +15,8 @@
 
 extern ferry_ctx *ctx;
 extern ferry_vm *vm;
-extern ferry_error err; /* of the call that is being asserted */
+extern ferry_error err;       /* of the call that is being asserted */
+extern ferry_vm_opts vm_opts; /* for vm_new(); what is zero is the harness's default */
 
 /* ---- asserts -------------------------------------------------------------------- */
 
@@ -47,6 +48,10 @@ void vm_free(void);
 
 /* One ext4 of 2 GiB, made by mkfs.ext4 on the host, mounted at /. */
 int vm_setup_ext4(void **state);
+/* The same, or an empty bare daemon (harness/bare.c) where FERRY_BARE says so: for tests of what
+ * has nothing to do with machines and disks, which then run under the sanitizers too. */
+int vm_setup(void **state);
+bool vm_is_bare(void);
 int vm_teardown(void **state);
 /* After each test: one guard and one qemu (or none when it is not up), no descriptor
  * more than before, no temporary on the host. */
