@@ -54,6 +54,15 @@ int copy_add_root(struct copy *c, int fd)
     return 0;
 }
 
+void copy_show(const struct entry *e, struct pump_task *t)
+{
+    const char *slash = strrchr(e->src, '/');
+    t->shown.label = e->root >= 0 && e->rel && *e->rel ? e->rel
+                     : slash && slash[1]               ? slash + 1
+                                                       : e->src;
+    t->shown.total = e->size;
+}
+
 void copy_file_done(struct copy *c, const struct entry *e)
 {
     c->copied++;
@@ -113,6 +122,12 @@ static void sample(void *user, struct progress_sample *ret)
     }
 }
 
+static unsigned rows(void *user, uint64_t now_ms, struct progress_row *ret)
+{
+    struct copy *c = user;
+    return pump_rows(&c->pump, now_ms, ret);
+}
+
 void copy_run_files(struct copy *c, const char *label,
                     void (*start)(struct copy *c, struct entry *e))
 {
@@ -121,6 +136,8 @@ void copy_run_files(struct copy *c, const char *label,
     c->pump.user = &st;
     c->started_ms = progress_now_ms();
     progress_begin(&c->s->progress, label, sample, c);
+    if (c->files > 1)
+        progress_split(&c->s->progress, rows);
     pump_run(&c->pump);
     progress_end(&c->s->progress, session_stopping(c->s) ? "cancelled"
                                   : c->failed            ? "failed"

@@ -59,6 +59,9 @@ int copy_add(struct copy *c, const struct entry *e);
 /* Takes over an open directory. -EMFILE when there are too many. */
 int copy_add_root(struct copy *c, int fd);
 
+/* What the line of a file's transfer is called. */
+void copy_show(const struct entry *e, struct pump_task *t);
+
 /* Books. */
 void copy_file_done(struct copy *c, const struct entry *e);
 void copy_failed(struct copy *c, int status);

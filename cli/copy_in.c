@@ -231,6 +231,7 @@ static void start_upload(struct copy *c, struct entry *e)
     *u = (struct upload){.c = c, .e = e, .fd = -1};
     u->task.done = upload_done;
     u->task.user = u;
+    copy_show(e, &u->task);
     ferry_error err = {0};
     int r = start_op(u, &err);
     if (r == 0)

@@ -309,6 +309,7 @@ static void start_download(struct copy *c, struct entry *e)
     *d = (struct download){.c = c, .e = e, .fd = -1};
     d->task.done = download_done;
     d->task.user = d;
+    copy_show(e, &d->task);
     if (e->root >= 0) {
         d->fd = beneath_create(e->root, e->rel, e->mode & 0777, &d->temp);
         if (d->fd < 0) {

@@ -42,6 +42,7 @@ static void begin(struct progress *p, bool spinner, const char *label,
     p->label = label ? text_printable(label) : NULL;
     p->sampler = sampler;
     p->user = user;
+    p->rows = NULL;
     p->spinner = spinner;
     p->active = true;
     p->started_ms = p->drawn_ms = progress_now_ms();
@@ -62,10 +63,46 @@ void progress_begin_phase(struct progress *p, progress_sampler *sampler, void *u
     progress_tick(p, p->mode == PROGRESS_JSON);
 }
 
+void progress_split(struct progress *p, progress_rows *rows)
+{
+    p->rows = rows;
+}
+
 /* ---- the three ways to show it ----------------------------------------------------- */
 
-static void draw_bar(struct progress *p, const struct progress_sample *s, uint64_t now)
+/* As many as leave half of the terminal to what was there. */
+static unsigned rows_shown(unsigned n)
 {
+    unsigned room = screen_rows() / 2;
+    return n < room ? n : room > 1 ? room - 1 : 0;
+}
+
+static void render_row(const struct progress_row *row, unsigned columns,
+                       char line[BAR_LINE])
+{
+    FERRY_AUTO(mem) char *label = text_printable(row->label);
+    struct bar bar = {
+        .label = label,
+        .bytes = row->bytes,
+        .total = row->total,
+        .rate = row->rate,
+        .eta_ms = row->eta_ms,
+        .elapsed_ms = row->elapsed_ms,
+        .utf8 = screen_utf8(),
+        .colour = screen_colour(),
+    };
+    bar_render(&bar, columns, line);
+}
+
+static void draw_bars(struct progress *p, const struct progress_sample *s, uint64_t now,
+                      const struct progress_row *rows, unsigned n)
+{
+    char text[PROGRESS_ROWS + 1][BAR_LINE];
+    const char *lines[PROGRESS_ROWS + 1];
+    unsigned columns = screen_columns();
+    n = rows_shown(n);
+    for (unsigned i = 0; i < n; i++)
+        render_row(&rows[i], columns, text[i]);
     struct bar bar = {
         .label = p->label,
         .phase = p->spinner ? s->phase : NULL,
@@ -79,9 +116,10 @@ static void draw_bar(struct progress *p, const struct progress_sample *s, uint64
         .utf8 = screen_utf8(),
         .colour = screen_colour(),
     };
-    char line[BAR_LINE];
-    bar_render(&bar, screen_columns(), line);
-    screen_draw(line);
+    bar_render(&bar, columns, text[n]);
+    for (unsigned i = 0; i <= n; i++)
+        lines[i] = text[i];
+    screen_draw(lines, n + 1);
 }
 
 static void print_plain(struct progress *p, const struct progress_sample *s,
@@ -112,8 +150,22 @@ static void print_plain(struct progress *p, const struct progress_sample *s,
         (int)(part > 100 ? 100 : part), rate, left);
 }
 
-static void print_json(struct progress *p, const struct progress_sample *s,
-                       uint64_t now, const char *state)
+static json_t *json_rows(const struct progress_row *rows, unsigned n)
+{
+    json_t *list = json_array();
+    for (unsigned i = 0; i < n; i++) {
+        json_t *o = json_object();
+        json_object_set_new(o, "file", json_text(rows[i].label));
+        json_object_set_new(o, "bytes", json_integer((json_int_t)rows[i].bytes));
+        json_object_set_new(o, "total", json_integer((json_int_t)rows[i].total));
+        json_object_set_new(o, "rate", json_integer((json_int_t)rows[i].rate));
+        json_array_append_new(list, o);
+    }
+    return list;
+}
+
+static void print_json(struct progress *p, const struct progress_sample *s, uint64_t now,
+                       const char *state, const struct progress_row *rows, unsigned n)
 {
     FERRY_AUTO(json) json_t *o = json_object();
     json_object_set_new(o, "op", json_string(p->command));
@@ -132,6 +184,8 @@ static void print_json(struct progress *p, const struct progress_sample *s,
             json_object_set_new(o, "files_total",
                                 json_integer((json_int_t)s->files_total));
         }
+        if (p->rows)
+            json_object_set_new(o, "transfers", json_rows(rows, n));
     }
     json_print(o, stderr, false);
 }
@@ -158,8 +212,10 @@ void progress_tick(struct progress *p, bool force)
         return;
     uint64_t now = progress_now_ms();
     struct progress_sample s = {.phase = ""};
+    struct progress_row rows[PROGRESS_ROWS];
     p->sampler(p->user, &s);
     meter_add(&p->meter, now, s.bytes);
+    unsigned n = p->rows ? p->rows(p->user, now, rows) : 0;
 
     bool due = now - p->drawn_ms >= interval_ms(p);
     if (p->mode == PROGRESS_JSON && p->last_phase != s.phase)
@@ -173,11 +229,11 @@ void progress_tick(struct progress *p, bool force)
     p->last_phase = s.phase;
 
     if (p->mode == PROGRESS_BAR)
-        draw_bar(p, &s, now);
+        draw_bars(p, &s, now, rows, n);
     else if (p->mode == PROGRESS_PLAIN)
         print_plain(p, &s, now);
     else
-        print_json(p, &s, now, "running");
+        print_json(p, &s, now, "running", rows, n);
 }
 
 int progress_due_ms(const struct progress *p)
@@ -198,7 +254,7 @@ void progress_end(struct progress *p, const char *state)
         uint64_t now = progress_now_ms();
         p->sampler(p->user, &s);
         meter_add(&p->meter, now, s.bytes);
-        print_json(p, &s, now, state);
+        print_json(p, &s, now, state, NULL, 0);
     }
     p->active = false;
     screen_clear();

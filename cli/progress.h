@@ -31,11 +31,24 @@ struct progress_sample {
 
 typedef void progress_sampler(void *user, struct progress_sample *ret);
 
+/* One of several transfers that run at once. rate 0, eta_ms -1: unknown. */
+struct progress_row {
+    const char *label; /* as it is: made printable when it is shown */
+    uint64_t bytes, total, rate, elapsed_ms;
+    int64_t eta_ms;
+};
+
+#define PROGRESS_ROWS 8 /* at most: more are a flood, not a picture */
+
+/* Fills at most PROGRESS_ROWS of them, and says how many. */
+typedef unsigned progress_rows(void *user, uint64_t now_ms, struct progress_row *ret);
+
 struct progress {
     enum progress_mode mode;
     const char *command; /* "cp"; in JSON lines */
     char *label;         /* of the transfer; printable; NULL while there is none */
     progress_sampler *sampler;
+    progress_rows *rows; /* NULL: the work is not in parts */
     void *user;
     bool active, spinner;
     uint64_t started_ms, drawn_ms;
@@ -51,6 +64,8 @@ void progress_done(struct progress *p);
 /* A transfer begins: label (copied; NULL: none), and where its figures come from. */
 void progress_begin(struct progress *p, const char *label, progress_sampler *sampler,
                     void *user);
+/* It consists of several: each of the rows gets a bar above that of the whole. */
+void progress_split(struct progress *p, progress_rows *rows);
 /* Something without bytes begins: a spinner with the sampler's phase. */
 void progress_begin_phase(struct progress *p, progress_sampler *sampler, void *user);
 /* It is over. state, for JSON: "done", "failed", "cancelled". */

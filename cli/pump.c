@@ -1,6 +1,9 @@
 /* Ops in flight; see pump.h. */
 #include "pump.h"
 
+/* Files that are gone sooner would only flicker. */
+#define ROW_AFTER_MS 500
+
 static void unlink_task(struct pump *p, struct pump_task *t)
 {
     if (t->prev)
@@ -29,6 +32,8 @@ static void on_done(ferry_op *op, void *user)
 void pump_add(struct pump *p, struct pump_task *t)
 {
     t->pump = p;
+    t->shown.started_ms = progress_now_ms();
+    meter_init(&t->shown.meter, t->shown.started_ms);
     t->prev = NULL;
     t->next = p->tasks;
     if (t->next)
@@ -60,4 +65,30 @@ uint64_t pump_bytes(const struct pump *p)
         bytes += progress.bytes;
     }
     return bytes;
+}
+
+static void fill_row(struct pump_task *t, uint64_t now, struct progress_row *ret)
+{
+    struct pump_shown *w = &t->shown;
+    ferry_progress progress = {0};
+    ferry_op_poll(t->op, &progress);
+    meter_add(&w->meter, now, progress.bytes);
+    *ret = (struct progress_row){.label = w->label,
+                                 .bytes = progress.bytes,
+                                 .total = w->total,
+                                 .rate = meter_rate(&w->meter),
+                                 .eta_ms = meter_eta_ms(&w->meter, w->total),
+                                 .elapsed_ms = now - w->started_ms};
+}
+
+unsigned pump_rows(struct pump *p, uint64_t now_ms, struct progress_row *ret)
+{
+    unsigned n = 0;
+    struct pump_task *oldest = p->tasks;
+    while (oldest && oldest->next)
+        oldest = oldest->next;
+    for (struct pump_task *t = oldest; t && n < PROGRESS_ROWS; t = t->prev)
+        if (t->shown.label && now_ms - t->shown.started_ms >= ROW_AFTER_MS)
+            fill_row(t, now_ms, &ret[n++]);
+    return n;
 }

@@ -9,11 +9,19 @@
  * bench/, more give no more), and keep descriptors and buffers few. */
 #define PUMP_MAX 24
 
+/* What a transfer's own line shows, and so needs. Zero: it has none. */
+struct pump_shown {
+    const char *label; /* lives as long as the task */
+    uint64_t total, started_ms;
+    struct meter meter;
+};
+
 struct pump_task {
     ferry_op *op; /* set by whoever starts it; freed by the pump */
     /* The op has ended: result is its code. Owns the task from here on. */
     void (*done)(struct pump_task *t, int result, const ferry_error *e);
     void *user; /* for done() */
+    struct pump_shown shown;
     struct pump *pump;
     struct pump_task *next, *prev; /* in flight */
 };
@@ -35,5 +43,7 @@ void pump_add(struct pump *p, struct pump_task *t);
 void pump_run(struct pump *p);
 /* Bytes moved so far by the transfers in flight. */
 uint64_t pump_bytes(const struct pump *p);
+/* Those that have run long enough to be worth a line, oldest first: a progress_rows. */
+unsigned pump_rows(struct pump *p, uint64_t now_ms, struct progress_row *ret);
 
 #endif

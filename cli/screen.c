@@ -1,10 +1,16 @@
-/* The redrawn line on stderr; see screen.h. */
+/* The redrawn lines on stderr; see screen.h.
+ *
+ * The cursor stands at the start of the last of `drawn` lines. A signal handler may clear
+ * between any two writes here, so signals wait while the cursor changes its line: a count that
+ * is wrong would leave lines of ours, or wipe somebody else's. They never wait for more than
+ * a newline, lest a terminal that is stuck swallow a ^C. */
 #include "screen.h"
 
 #include <errno.h>
 #include <langinfo.h>
 #include <locale.h>
 #include <poll.h>
+#include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -12,12 +18,13 @@
 #include <sys/ioctl.h>
 #include <unistd.h>
 
-#define CLEAR "\r\033[K"
+#define CLEAR "\r\033[K" /* this line */
+#define BELOW "\033[J"   /* and those below it */
+#define UP "\033[A"
 
 static struct {
     bool tty, utf8, colour;
-    /* Something is drawn. Also read by signal handlers. */
-    volatile sig_atomic_t drawn;
+    volatile sig_atomic_t drawn; /* lines */
 } screen;
 
 void screen_init(void)
@@ -54,6 +61,14 @@ unsigned screen_columns(void)
     return 80;
 }
 
+unsigned screen_rows(void)
+{
+    struct winsize ws;
+    if (ioctl(STDERR_FILENO, TIOCGWINSZ, &ws) == 0 && ws.ws_row > 0)
+        return ws.ws_row;
+    return 24;
+}
+
 /* A line is decoration: a terminal that takes none now (^S, a stuck connection) does without,
  * rather than hold up the program or a signal handler. */
 static void put(const char *s, size_t n)
@@ -79,14 +94,42 @@ void screen_note(const char *text)
     errno = saved;
 }
 
-void screen_draw(const char *line)
+/* Moves the cursor by so many lines: UP, a newline or nothing. It stands in one of ours then. */
+static void step(const char *text, int by)
+{
+    sigset_t all, before;
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &before);
+    put(text, strlen(text));
+    screen.drawn = screen.drawn + by > 1 ? screen.drawn + by : 1;
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+}
+
+static void to_first_line(void)
+{
+    while (screen.drawn > 1)
+        step(UP, -1);
+}
+
+/* The cursor goes back: a ^C that the terminal echoes at the end of a long line would wrap, and
+ * we would be a line lower than we know. */
+static void draw_line(const char *line)
 {
     char text[4096];
-    int n = snprintf(text, sizeof text, CLEAR "%s", line);
-    /* Before the write: a handler that comes in between clears a line too many, never one
-     * too few. */
-    screen.drawn = 1;
+    int n = snprintf(text, sizeof text, CLEAR "%s\r", line);
     put(text, (size_t)n < sizeof text ? (size_t)n : sizeof text - 1);
+}
+
+void screen_draw(const char *const *lines, unsigned n)
+{
+    int before = screen.drawn;
+    to_first_line();
+    for (unsigned i = 0; i < n; i++) {
+        step(i ? "\n" : "", i > 0);
+        draw_line(lines[i]);
+    }
+    if (before > screen.drawn)
+        put(BELOW, sizeof BELOW - 1);
 }
 
 void screen_clear(void)
@@ -94,7 +137,11 @@ void screen_clear(void)
     if (!screen.drawn)
         return;
     int saved = errno;
+    bool several = screen.drawn > 1;
+    to_first_line();
     put(CLEAR, sizeof CLEAR - 1);
+    if (several)
+        put(BELOW, sizeof BELOW - 1);
     screen.drawn = 0;
     errno = saved;
 }

@@ -1,6 +1,6 @@
-/* The last line of the terminal on stderr: the one thing that is drawn over, and so the one
+/* The last lines of the terminal on stderr: the one thing that is drawn over, and so the one
  * thing that must be out of the way before anything else is written there. progress.c
- * draws it; say.c, out.c and the signal handlers clear it. There is one terminal, so there
+ * draws them; say.c, out.c and the signal handlers clear them. There is one terminal, so there
  * is one screen, and no handle. */
 #ifndef GFERRY_SCREEN_H
 #define GFERRY_SCREEN_H
@@ -14,10 +14,11 @@ bool screen_is_tty(void);      /* stderr is a terminal that can redraw a line */
 bool screen_utf8(void);        /* its locale can show more than ASCII */
 bool screen_colour(void);      /* it is a tty, NO_COLOR is unset, TERM is not dumb */
 unsigned screen_columns(void); /* now; 80 when it will not tell */
+unsigned screen_rows(void);    /* now; 24 when it will not tell */
 
-/* Puts `line` (no newline) in place of what is drawn. One write(2). */
-void screen_draw(const char *line);
-/* Takes the line away. Signal-safe: yes. */
+/* Puts n >= 1 lines (no newlines in them) in place of what is drawn. */
+void screen_draw(const char *const *lines, unsigned n);
+/* Takes the lines away. Signal-safe: yes. */
 void screen_clear(void);
 /* Writes a note as it is. Signal-safe: yes. */
 void screen_note(const char *text);

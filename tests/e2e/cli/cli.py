@@ -19,6 +19,8 @@ import threading
 import time
 import unittest
 
+import pyte
+
 GFERRY = os.path.join(os.environ["FERRY_BUILD_DIR"], "bin", "gferry")
 # Two cores that others use too, and a guest that is emulated.
 PATIENCE = 120
@@ -140,13 +142,15 @@ class Case(unittest.TestCase):
 class Terminal:
     """gferry in a pseudo-terminal; what it shows is in .text."""
 
-    def __init__(self, *args, columns=80, env=None, program=(GFERRY,), **kwargs):
+    def __init__(self, *args, columns=80, rows=25, env=None, program=(GFERRY,), **kwargs):
         self.master, slave = pty.openpty()
-        self.resize(columns)
+        self.emulator = pyte.Screen(columns, rows)
+        self.stream = pyte.ByteStream(self.emulator)
+        self.news = threading.Condition(threading.RLock())
+        self.resize(columns, rows)
         self.text = ""
         self.seen = 0
         self.ended = False
-        self.news = threading.Condition()
         environment = {**os.environ, "TERM": "xterm", "LC_ALL": "C.UTF-8", **(env or {})}
         self.process = subprocess.Popen(
             [*program, *map(str, args)], stdin=slave, stdout=kwargs.pop("stdout", slave),
@@ -168,8 +172,11 @@ class Terminal:
         self.reader.join()
         os.close(self.master)
 
-    def resize(self, columns):
-        fcntl.ioctl(self.master, termios.TIOCSWINSZ, struct.pack("HHHH", 25, columns, 0, 0))
+    def resize(self, columns, rows=25):
+        with self.news:
+            self.emulator.resize(rows, columns)
+        fcntl.ioctl(self.master, termios.TIOCSWINSZ,
+                    struct.pack("HHHH", rows, columns, 0, 0))
 
     def _read(self):
         while True:
@@ -179,6 +186,7 @@ class Terminal:
                 data = b""
             with self.news:
                 self.text += data.decode(errors="replace")
+                self.stream.feed(data)
                 self.ended = not data
                 self.news.notify_all()
             if not data:
@@ -212,9 +220,13 @@ class Terminal:
         self.process.send_signal(signo)
 
     def screen(self):
-        """The lines as a person sees them at the end, redrawn ones once."""
-        lines = []
-        for line in self.text.replace("\r\n", "\n").split("\n"):
-            shown = re.split(r"\r\x1b\[K", line)[-1]
-            lines.append(re.sub(r"\x1b\[[0-9;]*[A-Za-z]", "", shown))
-        return [line for line in lines if line]
+        """The lines as a person sees them now, empty ones left out."""
+        with self.news:
+            return [line.rstrip() for line in self.emulator.display if line.strip()]
+
+    def shows(self, pattern, within=PATIENCE):
+        """Waits until the screen as a whole matches the pattern."""
+        self._wait(lambda: self.ended or re.search(pattern, "\n".join(self.screen())),
+                   time.monotonic() + within, repr(pattern))
+        if not re.search(pattern, "\n".join(self.screen())):
+            raise AssertionError(f"{pattern!r} never came: {self.screen()!r}")

@@ -84,11 +84,11 @@ class Commands(cli.Case):
         file = cli.random_file(self.path("big.iso"), 100 << 20)
         with cli.Terminal("cp", file, f"{self.disk}:/", columns=60) as t:
             t.expect(r"big\.iso  \[")
-            t.resize(30)
+            t.resize(40)
             self.assertEqual(t.end(), 0, t.text[-300:])
         self.assertRegex("\n".join(t.screen()),
                          r"^big\.iso  100 MiB in [\d.]+ s \(\d+ [KM]iB/s\)$")
-        # After the resize nothing is wider than 29 columns.
+        # After the resize nothing is wider than 39 columns.
         self.assertNotIn("\x1b[2J", t.text[-300:])
 
     def test_no_color(self):
