@@ -388,3 +388,18 @@ uint64_t now_ms(void)
     clock_gettime(CLOCK_MONOTONIC, &t);
     return (uint64_t)t.tv_sec * 1000 + (uint64_t)t.tv_nsec / 1000000;
 }
+
+/* ---- chance --------------------------------------------------------------------- */
+
+unsigned from_env(const char *name, unsigned otherwise)
+{
+    const char *value = getenv(name);
+    return value ? (unsigned)strtoul(value, NULL, 0) : otherwise;
+}
+
+unsigned seed_for_chance(void)
+{
+    unsigned seed = from_env("FERRY_SEED", (unsigned)getpid());
+    print_message("FERRY_SEED=%u\n", seed);
+    return seed;
+}

@@ -75,4 +75,11 @@ bool eventually(bool (*cond)(void *arg), void *arg);
 
 uint64_t now_ms(void);
 
+/* ---- chance --------------------------------------------------------------------- */
+
+/* A number that the environment may give: FERRY_ROUNDS, FERRY_SECONDS. */
+unsigned from_env(const char *name, unsigned otherwise);
+/* For rand_r(): FERRY_SEED, or a new one. Printed, so that a failure can be repeated. */
+unsigned seed_for_chance(void);
+
 #endif

@@ -36,9 +36,7 @@ static const size_t sizes[] = {0, 1, 5000, 300000, MOST};
 static int setup(void **state)
 {
     vm_setup(state);
-    const char *seed = getenv("FERRY_SEED");
-    dice = seed ? (unsigned)strtoul(seed, NULL, 0) : (unsigned)getpid();
-    print_message("FERRY_SEED=%u\n", dice);
+    dice = seed_for_chance();
     bytes = filled(MOST, 7);
     char name[32];
     assert_ok(ferry_upload_mem(vm, "", 0, "/up", NULL, &err));
@@ -54,12 +52,6 @@ static int teardown(void **state)
 {
     free(bytes);
     return vm_teardown(state);
-}
-
-static unsigned rounds(void)
-{
-    const char *n = getenv("FERRY_ROUNDS");
-    return n ? (unsigned)strtoul(n, NULL, 0) : 100;
 }
 
 /* 0 .. most, each number of bits as likely as the next. */
@@ -251,7 +243,7 @@ static void any_download(void)
 
 static void many(void (*one)(void), const char *what)
 {
-    unsigned n = rounds();
+    unsigned n = from_env("FERRY_ROUNDS", 100);
     cancelled_ops = ok_ops = 0;
     for (unsigned i = 0; i < n; i++) {
         one();

@@ -319,12 +319,9 @@ static void retire_the_rest(struct thief *t)
 static void for_a_while(void **state)
 {
     (void)state;
-    const char *given = getenv("FERRY_SEED"), *seconds = getenv("FERRY_SECONDS");
-    unsigned seed = given ? (unsigned)strtoul(given, NULL, 0) : (unsigned)getpid();
-    print_message("FERRY_SEED=%u\n", seed);
     set_alarms(ALARM_US);
-    start_threads(seed);
-    deliver(1000 * (seconds ? strtoul(seconds, NULL, 0) : 3));
+    start_threads(seed_for_chance());
+    deliver(1000ull * from_env("FERRY_SECONDS", 3));
     set_alarms(0);
     for (int i = 0; i < THREADS; i++)
         retire_the_rest(&thieves[i]);
