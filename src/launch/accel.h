@@ -3,13 +3,12 @@
  * instruction. Only a boot proves it; a boot that failed is remembered, so that the
  * next launch need not wait for it again.
  *
- *      $XDG_CACHE_HOME/guestferry/kvm, or ~/.cache/guestferry/kvm: three lines
+ *      kvm, in the cache (cache.h): three lines
  *          guestferry-kvm 1
  *          <host boot> <qemu file> <kernel file>      what the verdict was about
  *          <reason>                                   why kvm was given up
  *
- * A cache that is absent, unreadable, foreign or about something else is no cache; one
- * that cannot be written is none either. Blocking file work: pool threads, and doctor. */
+ * Blocking file work: pool threads, and doctor. */
 #ifndef FERRY_LAUNCH_ACCEL_H
 #define FERRY_LAUNCH_ACCEL_H
 
@@ -23,7 +22,7 @@
 #define FERRY_ACCEL_KVM_MS 10000
 
 /* A guest has no say in its length: host boot id and two files' identities. */
-#define FERRY_ACCEL_KEY 256
+#define FERRY_ACCEL_KEY 288
 #define FERRY_ACCEL_REASON 160
 
 /* 0 if /dev/kvm opens for reading and writing; else -FERRY_ELAUNCH and why not. */
