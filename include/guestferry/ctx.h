@@ -11,7 +11,11 @@
  *   _cancel             anywhere                       anywhere
  *   blocking calls      refused (FERRY_ESTATE)         any thread, side by side
  *   on_done callbacks   from your loop                 from ferry_ctx_dispatch(), your thread
- */
+ *
+ * A context belongs to the process that made it. A child that this process forks may make contexts
+ * of its own; with its parent's it gets FERRY_ESTATE from every call that can say so, and cancels,
+ * kills, frees and closes do nothing there: a VM is not its child's to end, and lives on when the
+ * child exits. */
 #ifndef GUESTFERRY_CTX_H
 #define GUESTFERRY_CTX_H
 
@@ -52,7 +56,7 @@ FERRY_EXPORT void ferry_ctx_free(ferry_ctx *ctx);
 
 /* For event loops that are not libuv's (GLib, asyncio, poll(2)): a descriptor that is readable
  * when completion callbacks wait. It belongs to the context; never read it.
- * Returns the fd; -FERRY_ESTATE on a borrowed loop, which needs none.
+ * Returns the fd; -FERRY_ESTATE on a borrowed loop, which needs none, and in a forked child.
  * Thread: any. Since 0.1. */
 FERRY_EXPORT int ferry_ctx_fd(ferry_ctx *ctx);
 

@@ -141,7 +141,7 @@ FERRY_EXPORT int ferry_vm_get_launch_times(ferry_vm *vm, ferry_launch_times *ret
 /* The last lines of the appliance's console, for bug reports, once it has been up and is DOWN
  * or DEAD; "" before. (A failed launch has the last line in its error; FERRY_TRACE=console shows all, live.)
  * *ret_text is the caller's (free).
- * Errors: FERRY_ENOMEM. Thread: any. Since 0.1. */
+ * Errors: FERRY_ENOMEM, FERRY_ESTATE in a forked child. Thread: any. Since 0.1. */
 FERRY_EXPORT int ferry_vm_get_console(ferry_vm *vm, char **ret_text);
 
 /* Gives the VM back. What is pending is cancelled; qemu, if it still runs, is killed without a

@@ -15,8 +15,25 @@
 
 /* ---- the door ---------------------------------------------------------------------- */
 
+bool ferry_ctx_is_forked(const ferry_ctx *ctx)
+{
+    return ctx->process != getpid();
+}
+
+int ferry_ctx_refuse(const ferry_ctx *ctx, const char *where, ferry_error *e)
+{
+    return ferry_fail(
+        e, -FERRY_ESTATE, where,
+        ferry_ctx_is_forked(ctx)
+            ? "the context is the parent process's, from before a fork(): "
+              "a child has to make its own"
+            : "the context is closed");
+}
+
 bool ferry_ctx_enter(ferry_ctx *ctx)
 {
+    if (ferry_ctx_is_forked(ctx))
+        return false;
     atomic_fetch_add(&ctx->inside, 1);
     if (!atomic_load(&ctx->closed))
         return true;
@@ -81,6 +98,7 @@ static ferry_ctx *allocate(void)
     if (!ctx)
         return NULL;
     atomic_init(&ctx->refs, 1);
+    ctx->process = getpid();
     ctx->event_fd = -1;
     ferry_slots_init(&ctx->slots);
     pthread_mutex_init(&ctx->lock, NULL);
@@ -175,7 +193,7 @@ static void close_on_loop(ferry_post *p)
 
 void ferry_ctx_close(ferry_ctx *ctx, void (*closed)(void *user), void *user)
 {
-    if (!ctx)
+    if (!ctx || ferry_ctx_is_forked(ctx))
         return;
     ctx->on_closed = closed;
     ctx->on_closed_user = user;
@@ -245,11 +263,14 @@ void ferry_ctx_deliver(ferry_op *op)
 
 int ferry_ctx_fd(ferry_ctx *ctx)
 {
-    return ctx->event_fd >= 0 ? ctx->event_fd : -FERRY_ESTATE;
+    return ctx->event_fd >= 0 && !ferry_ctx_is_forked(ctx) ? ctx->event_fd
+                                                           : -FERRY_ESTATE;
 }
 
 int ferry_ctx_dispatch(ferry_ctx *ctx)
 {
+    if (ferry_ctx_is_forked(ctx))
+        return 0;
     eventfd_t seen;
     if (ctx->event_fd >= 0)
         (void)eventfd_read(ctx->event_fd, &seen);

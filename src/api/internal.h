@@ -28,6 +28,7 @@ struct ferry_ctx {
     atomic_uint refs;
     ferry_loop *loop;
     ferry_thread *thread; /* NULL: the loop is the caller's */
+    pid_t process;        /* that made it; in a child it forked there is no loop */
 
     /* The door: nobody kicks or posts to a loop that is being closed. */
     atomic_uint inside;
@@ -125,8 +126,14 @@ struct ferry_op {
 
 /* ---- ctx.c ------------------------------------------------------------------------- */
 
-bool ferry_ctx_enter(ferry_ctx *ctx); /* false: closed */
+/* True in a child that the host program forked: locks may be held there by threads that are
+ * gone for good, and the descriptors are the parent's. Whatever takes a lock or touches a
+ * descriptor asks first. Signal-safe. */
+bool ferry_ctx_is_forked(const ferry_ctx *ctx);
+bool ferry_ctx_enter(ferry_ctx *ctx); /* false: closed, or forked */
 void ferry_ctx_leave(ferry_ctx *ctx);
+/* -FERRY_ESTATE, and which of the two. */
+int ferry_ctx_refuse(const ferry_ctx *ctx, const char *where, ferry_error *e);
 void ferry_ctx_kick(ferry_ctx *ctx); /* any thread, signal-safe */
 ferry_ctx *ferry_ctx_ref(ferry_ctx *ctx);
 void ferry_ctx_unref(ferry_ctx *ctx);

@@ -30,18 +30,19 @@ static uint64_t monotonic_ms(void)
 int ferry_op_new(ferry_vm *vm, const char *name, ferry_op_run run, void *body,
                  void (*body_free)(void *), ferry_op **ret, ferry_error *e)
 {
-    ferry_op *op = calloc(1, sizeof *op);
-    if (!op) {
-        if (body_free)
-            body_free(body);
-        return ferry_fail(e, -FERRY_ENOMEM, name, "out of memory");
-    }
-    int r = ferry_slots_take(&vm->ctx->slots, &op->token);
+    int r = 0;
+    ferry_op *op = NULL;
+    if (ferry_ctx_is_forked(vm->ctx))
+        r = ferry_ctx_refuse(vm->ctx, name, e);
+    else if (!(op = calloc(1, sizeof *op)))
+        r = ferry_fail(e, -FERRY_ENOMEM, name, "out of memory");
+    else if ((r = ferry_slots_take(&vm->ctx->slots, &op->token)) < 0)
+        ferry_fail(e, r, name, "no place for another op: %s", ferry_strerror(r));
     if (r < 0) {
         free(op);
         if (body_free)
             body_free(body);
-        return ferry_fail(e, r, name, "no place for another op: %s", ferry_strerror(r));
+        return r;
     }
     atomic_init(&op->refs, 1);
     op->vm = ferry_vm_ref(vm);
@@ -74,7 +75,7 @@ void ferry_op_unref(ferry_op *op)
 
 void ferry_op_free(ferry_op *op)
 {
-    if (!op)
+    if (!op || ferry_ctx_is_forked(op->ctx))
         return;
     pthread_mutex_lock(&op->ctx->lock);
     op->freed = true;
@@ -195,7 +196,7 @@ int ferry_op_submit(ferry_op *op, ferry_op **ret, ferry_error *e)
 {
     ferry_ctx *ctx = op->ctx;
     if (!ferry_ctx_enter(ctx)) {
-        ferry_fail(e, -FERRY_ESTATE, op->name, "the context is closed");
+        ferry_ctx_refuse(ctx, op->name, e);
         ferry_op_unref(op);
         return -FERRY_ESTATE;
     }
@@ -284,6 +285,8 @@ int ferry_op_on_done(ferry_op *op, void (*done)(ferry_op *op, void *user), void 
     ferry_ctx *ctx = op->ctx;
     if (!done)
         return -FERRY_EINVAL;
+    if (ferry_ctx_is_forked(ctx))
+        return -FERRY_ESTATE;
     pthread_mutex_lock(&ctx->lock);
     if (op->done) {
         pthread_mutex_unlock(&ctx->lock);
@@ -313,7 +316,7 @@ int ferry_op_on_done(ferry_op *op, void (*done)(ferry_op *op, void *user), void 
 
 int ferry_op_wait(ferry_op *op, int timeout_ms)
 {
-    if (!op->ctx->thread)
+    if (!op->ctx->thread || ferry_ctx_is_forked(op->ctx))
         return -FERRY_ESTATE;
     uint64_t deadline =
         timeout_ms < 0 ? UINT64_MAX : monotonic_ms() + (uint64_t)timeout_ms;

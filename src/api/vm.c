@@ -114,7 +114,7 @@ static void run_on_loop(ferry_ctx *ctx, ferry_post *p, void (*run)(ferry_post *)
 
 void ferry_vm_free(ferry_vm *vm)
 {
-    if (!vm)
+    if (!vm || ferry_ctx_is_forked(vm->ctx))
         return;
     ferry_ctx *ctx = vm->ctx;
     if (!ferry_ctx_enter(ctx)) {
@@ -190,12 +190,14 @@ int ferry_vm_new(ferry_ctx *ctx, const ferry_vm_opts *opts, ferry_vm **ret_vm,
     ferry_cond_init(&vm->changed);
     ferry_list_init(&vm->link);
     r = fill(vm, &o);
-    if (r == 0 && !ferry_ctx_enter(ctx))
-        r = -FERRY_ESTATE;
+    if (r < 0)
+        ferry_fail(reterr, r, "vm_new", "%s", ferry_strerror(r));
+    else if (!ferry_ctx_enter(ctx))
+        r = ferry_ctx_refuse(ctx, "vm_new", reterr);
     if (r < 0) {
         ferry_vm_unref(vm);
         ferry_vm_unref(vm);
-        return ferry_fail(reterr, r, "vm_new", "%s", ferry_strerror(r));
+        return r;
     }
     run_on_loop(ctx, &vm->adopt_post, adopt);
     ferry_ctx_leave(ctx);
@@ -208,6 +210,10 @@ int ferry_vm_new(ferry_ctx *ctx, const ferry_vm_opts *opts, ferry_vm **ret_vm,
 static int add(ferry_vm *vm, ferry_drive *d, ferry_error *e)
 {
     int r = 0;
+    if (ferry_ctx_is_forked(vm->ctx)) {
+        ferry_drive_done(d);
+        return ferry_ctx_refuse(vm->ctx, "add_drive", e);
+    }
     pthread_mutex_lock(&vm->lock);
     int state = atomic_load(&vm->state);
     if (state == FERRY_VM_LAUNCHING || state == FERRY_VM_UP || state == FERRY_VM_CLOSING)
@@ -265,6 +271,8 @@ const char *ferry_vm_get_accel(ferry_vm *vm)
 
 int ferry_vm_get_launch_times(ferry_vm *vm, ferry_launch_times *ret_times)
 {
+    if (ferry_ctx_is_forked(vm->ctx))
+        return -FERRY_ESTATE;
     pthread_mutex_lock(&vm->lock);
     *ret_times = vm->times;
     pthread_mutex_unlock(&vm->lock);
@@ -273,6 +281,8 @@ int ferry_vm_get_launch_times(ferry_vm *vm, ferry_launch_times *ret_times)
 
 int ferry_vm_get_console(ferry_vm *vm, char **ret_text)
 {
+    if (ferry_ctx_is_forked(vm->ctx))
+        return -FERRY_ESTATE;
     pthread_mutex_lock(&vm->lock);
     char *copy = strdup(vm->console ? vm->console : "");
     pthread_mutex_unlock(&vm->lock);

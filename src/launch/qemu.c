@@ -104,6 +104,21 @@ static FERRY_CO int read_reports(ferry_qemu *q)
     }
 }
 
+/* The watcher's end is that of the control socket, also when there is a copy of the watcher's side
+ * that nobody will ever close: a child that the host program forked while we made it has
+ * one. What was reported before is still read. */
+static FERRY_CO int watcher_task(void *arg)
+{
+    ferry_qemu *q = arg;
+    if (!q->watcher->ops->gone)
+        return 0;
+    q->watcher->ops->gone(q->watcher);
+    int r = ferry_cancelled();
+    if (r == 0)
+        shutdown(q->kill_fd, SHUT_RDWR);
+    return r;
+}
+
 /* The end is told only when the last words are in: the error text needs them. */
 static FERRY_CO int control_task(void *arg)
 {
@@ -206,6 +221,8 @@ static int start_tasks(ferry_qemu *q)
         r = ferry_spawn(&q->scope, "words", words_task, q);
     if (r == 0)
         r = ferry_spawn(&q->scope, "qmp", qmp_task, q);
+    if (r == 0)
+        r = ferry_spawn(&q->scope, "watcher", watcher_task, q);
     if (r == 0)
         r = ferry_spawn(&q->scope, "control", control_task, q);
     return r;

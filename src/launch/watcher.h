@@ -40,8 +40,8 @@ typedef struct ferry_watcher_ops {
      * live on is duplicated. On failure e is filled, and gone is not called. */
     FERRY_CO int (*start)(ferry_watcher *w, ferry_loop *loop, const int *fds,
                           ferry_error *e);
-    /* Waits, killed as it is, until nothing is left of it. The caller's deadline holds;
-     * what is left then ends without anybody who waits. NULL: the end of the reports is
+    /* Waits until nothing is left of it; several may at a time. The deadline of one that has
+     * killed it holds; what is left then ends without anybody who waits. NULL: the end of the reports is
      * the end of all. */
     FERRY_CO void (*gone)(ferry_watcher *w);
     void (*free)(ferry_watcher *w);
