@@ -42,7 +42,7 @@ ferry_dependency(uv libuv>=1.44 ARCHIVE libuv_a.a)
 ferry_dependency(tirpc libtirpc ARCHIVE libtirpc.a) # XDR
 ferry_dependency(jansson jansson)                  # QMP
 ferry_dependency(blkid blkid ARCHIVE libblkid.a)   # the daemon: what is on a partition
-ferry_dependency(nettle nettle ARCHIVE libnettle.a) # the daemon: checksums
+ferry_dependency(nettle nettle ARCHIVE libnettle.a) # checksums
 if(FERRY_BUILD_TESTS)
   ferry_dependency(cmocka cmocka)
 endif()

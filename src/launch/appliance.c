@@ -128,6 +128,23 @@ int ferry_appliance_find(const ferry_platform *p, const char *given,
     return 0;
 }
 
+int ferry_appliance_copy(const ferry_appliance *a, ferry_appliance *ret)
+{
+    ferry_appliance c = {
+        .dir = strdup(a->dir),
+        .kernel = strdup(a->kernel),
+        .initramfs = strdup(a->initramfs),
+        .usr = strdup(a->usr),
+        .bios = strdup(a->bios),
+    };
+    if (!c.dir || !c.kernel || !c.initramfs || !c.usr || !c.bios) {
+        ferry_appliance_done(&c);
+        return -ENOMEM;
+    }
+    *ret = c;
+    return 0;
+}
+
 void ferry_appliance_done(ferry_appliance *a)
 {
     free(a->dir);

@@ -17,6 +17,7 @@ typedef struct ferry_appliance {
  * one. -FERRY_ELAUNCH. */
 int ferry_appliance_find(const ferry_platform *p, const char *given,
                          ferry_appliance *ret, ferry_error *e);
+int ferry_appliance_copy(const ferry_appliance *a, ferry_appliance *ret); /* -ENOMEM */
 void ferry_appliance_done(ferry_appliance *a);
 
 /* given: a path or a name in $PATH; NULL: $FERRY_QEMU, else the platform's. *ret is an

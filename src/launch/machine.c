@@ -338,6 +338,48 @@ static FERRY_CO int any_accel(ferry_machine *m, const ferry_machine_hooks *hooks
     return r;
 }
 
+/* ---- the files --------------------------------------------------------------------- */
+
+/* The appliance's files are compared with their manifest while they boot: what is wrong with them
+ * is then the reason of whatever else goes wrong, and ends a boot that would hang. */
+struct check {
+    ferry_machine *m;
+    ferry_scope scope;
+    int code; /* 0: nothing is known to be wrong */
+    ferry_error error;
+};
+
+static FERRY_CO int check_files(void *arg)
+{
+    struct check *c = arg;
+    int r = ferry_prepared_check(&c->m->found, &c->error);
+    if (r < 0 && !ferry_cancelled()) {
+        c->code = r;
+        ferry_scope_cancel(&c->scope, -FERRY_ECANCELED);
+    }
+    return r;
+}
+
+static FERRY_CO int launch(ferry_machine *m, const ferry_machine_spec *spec,
+                           const ferry_machine_hooks *hooks, ferry_error *e)
+{
+    struct check c = {.m = m};
+    ferry_scope_open(&c.scope, 0);
+    int r = ferry_spawn(&c.scope, "check-appliance", check_files, &c);
+    if (r < 0)
+        ferry_fail(e, r, "launch", "out of memory");
+    else if (spec->accel == FERRY_ACCEL_KVM)
+        r = only_kvm(m, hooks, e);
+    else
+        r = any_accel(m, hooks, e);
+    if (r < 0)
+        ferry_scope_cancel(&c.scope, -FERRY_ECANCELED);
+    ferry_scope_join(&c.scope);
+    if (c.code < 0)
+        *e = c.error;
+    return c.code < 0 ? c.code : r;
+}
+
 /* ---- the contract ------------------------------------------------------------------ */
 
 FERRY_CO int ferry_machine_start(const ferry_machine_spec *spec,
@@ -348,8 +390,7 @@ FERRY_CO int ferry_machine_start(const ferry_machine_spec *spec,
     ferry_machine *m = new_machine(spec, &own);
     int r = m ? ferry_prepare(spec, &m->found, &own) : own.code;
     if (m && r == 0)
-        r = spec->accel == FERRY_ACCEL_KVM ? only_kvm(m, hooks, &own)
-                                           : any_accel(m, hooks, &own);
+        r = launch(m, spec, hooks, &own);
     if (!m || r < 0) {
         ferry_machine_free(m);
         if (e)

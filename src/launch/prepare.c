@@ -7,6 +7,7 @@
 #include "base/auto.h"
 #include "base/error.h"
 #include "base/list.h"
+#include "launch/manifest.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -108,6 +109,46 @@ FERRY_CO int ferry_prepare(const ferry_machine_spec *spec, ferry_prepared *ret,
         memset(&l->found, 0, sizeof l->found);
     }
     ferry_job_unref(&l->job);
+    return r;
+}
+
+/* ---- comparing --------------------------------------------------------------------- */
+
+struct check {
+    ferry_job job;
+    ferry_appliance appliance;
+    atomic_bool stop;
+    int r;
+    ferry_error error;
+};
+
+static void run_check(ferry_job *job)
+{
+    struct check *c = ferry_container(job, struct check, job);
+    c->r = ferry_manifest_check(&c->appliance, &c->stop, &c->error);
+}
+
+static void free_check(ferry_job *job)
+{
+    struct check *c = ferry_container(job, struct check, job);
+    ferry_appliance_done(&c->appliance);
+    free(c);
+}
+
+FERRY_CO int ferry_prepared_check(const ferry_prepared *p, ferry_error *e)
+{
+    struct check *c = calloc(1, sizeof *c);
+    if (!c)
+        return ferry_fail(e, -FERRY_ENOMEM, "launch", "out of memory");
+    ferry_job_init(&c->job, run_check, free_check);
+    int r = ferry_appliance_copy(&p->appliance, &c->appliance);
+    if (r < 0)
+        ferry_fail(e, r, "launch", "out of memory");
+    else if ((r = ferry_work(&c->job)) < 0)
+        atomic_store(&c->stop, true); /* nobody waits for it any more */
+    else if ((r = c->r) < 0 && e)
+        *e = c->error;
+    ferry_job_unref(&c->job);
     return r;
 }
 

@@ -21,6 +21,10 @@ FERRY_CO int ferry_prepare(const ferry_machine_spec *spec, ferry_prepared *ret,
                            ferry_error *e);
 void ferry_prepared_done(ferry_prepared *p);
 
+/* Compares the appliance with its manifest. 0, an error that names the file, or the cancel
+ * code. Takes a moment the first time (manifest.h): run beside the boot. */
+FERRY_CO int ferry_prepared_check(const ferry_prepared *p, ferry_error *e);
+
 /* Writes the verdict down: NULL takes an earlier one back. */
 FERRY_CO void ferry_prepared_verdict(const ferry_prepared *p, const char *reason);
 

@@ -11,9 +11,9 @@
 #define FERRY_LAUNCH_QMP_H
 
 #include "async/link.h"
+#include "launch/json.h"
 
 #include <guestferry/error.h>
-#include <jansson.h>
 
 /* The longest line we take. query-named-block-nodes with 255 drives is about 500 KiB. */
 #define FERRY_QMP_LINE (1024 * 1024)
@@ -46,10 +46,4 @@ const char *ferry_qmp_version(const ferry_qmp *q);
 
 /* No task is inside any more. NULL is allowed. */
 void ferry_qmp_free(ferry_qmp *q);
-
-static inline void ferry_auto_json(json_t **j)
-{
-    json_decref(*j);
-}
-
 #endif

@@ -56,6 +56,24 @@ class Errors(cli.Case):
                          env=dict(os.environ, FERRY_APPLIANCE="/nonexistent"))
         self.assertIn("/nonexistent", run.stderr)
 
+    def test_damaged_appliance_is_named(self):
+        whole, damaged = os.environ["FERRY_APPLIANCE"], self.path("appliance")
+        os.mkdir(damaged)
+        for name in "vmlinux", "initramfs", "usr.img", "qboot.rom", "manifest.json":
+            os.symlink(os.path.join(whole, name), os.path.join(damaged, name))
+        # In the middle of a file: it boots, and one day a program in it crashes.
+        usr = os.path.join(damaged, "usr.img")
+        os.unlink(usr)
+        shutil.copy(os.path.join(whole, "usr.img"), usr)
+        with open(usr, "r+b") as file:
+            file.seek(20 << 20)
+            byte = file.read(1)
+            file.seek(20 << 20)
+            file.write(bytes([byte[0] ^ 1]))
+        run = cli.gferry("ls", self.disk, code=5,
+                         env=dict(os.environ, FERRY_APPLIANCE=damaged))
+        self.assertIn(f"{usr} is not the file that its manifest.json names", run.stderr)
+
     def test_images_that_are_none(self):
         self.fails(1, f"{self.path('gone.img')}: no such image", "ls", self.path("gone.img"))
         empty = self.path("empty.img")
