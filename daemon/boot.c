@@ -166,48 +166,12 @@ static int write_file(const char *path, const char *text)
     return 0;
 }
 
-/* Drive i is target i, lun 0: sda is target 0, and the first that is not there ends
- * it. */
-static int probe_targets(unsigned host)
+/* The kernel leaves disks alone until the host names one (drives.c). By itself it would ask each
+ * of virtio-scsi's 256 targets (65 ms under TCG) and hand the disks to several workers at once,
+ * so that sda may be the second. */
+static int hold_disks(void)
 {
-    for (unsigned target = 0;; target++) {
-        char path[64], text[32];
-        snprintf(path, sizeof path, "/sys/class/scsi_host/host%u/scan", host);
-        snprintf(text, sizeof text, "0 %u 0", target);
-        int r = write_file(path, text);
-        if (r < 0)
-            return r;
-
-        snprintf(text, sizeof text, "%u:0:%u:0", host, target);
-        snprintf(path, sizeof path, "/sys/bus/scsi/devices/%s", text);
-        if (access(path, F_OK) < 0)
-            return 0;
-        r = write_file("/sys/bus/scsi/drivers/sd/bind", text);
-        if (r < 0)
-            return r;
-    }
-}
-
-/* Finds the disks the machine started with. The kernel would do it too, but asks each
- * of virtio-scsi's 256 targets (65 ms under TCG) and hands the disks to several workers
- * at once, so that sda may be the second. Binding by hand is in order and returns when
- * the partition table has been read. Disks that are plugged in later are the kernel's
- * again: their event names them. */
-static int probe_disks(void)
-{
-    int r = write_file("/sys/bus/scsi/drivers_autoprobe", "0");
-    for (unsigned host = 0; r == 0; host++) {
-        char path[64];
-        snprintf(path, sizeof path, "/sys/class/scsi_host/host%u", host);
-        if (access(path, F_OK) < 0)
-            break;
-        r = probe_targets(host);
-    }
-    if (r == 0)
-        r = write_file("/sys/bus/scsi/drivers_autoprobe", "1");
-    if (r == 0)
-        r = write_file("/sys/module/scsi_mod/parameters/scan", "sync");
-    return r;
+    return write_file("/sys/bus/scsi/drivers_autoprobe", "0");
 }
 
 /* The programs we run and the file system modules, on a disk of the appliance's own: in
@@ -315,7 +279,7 @@ int ferryd_boot(struct ferryd_boot *ret)
     if (r == 0)
         r = load_boot_modules();
     if (r == 0)
-        r = probe_disks();
+        r = hold_disks();
     if (r == 0)
         r = mount_usr();
     if (r < 0)

@@ -21,14 +21,13 @@ struct ferryd_boot {
     int port; /* the virtio-serial port, O_NONBLOCK, O_CLOEXEC; the caller's to close */
 
     /* Microseconds of CLOCK_BOOTTIME (0 is the kernel's start), for the launch's time
-     * sheet: boot() entered, modules loaded and disks probed, port open. */
+     * sheet: boot() entered, modules loaded, port open. */
     uint64_t entered_us, modules_us, port_us;
 };
 
 /* Makes a bare kernel fit for work: mounts /proc /sys /dev /run /tmp, sets the
  * environment every program we run inherits, loads the boot modules and opens the
- * channel. When it returns 0, the disks the kernel started with have been probed,
- * partitions included. Fails with -errno and says why on the console. */
+ * channel. Disks are not looked for: the host names them one by one (drives.h). Fails with -errno and says why on the console. */
 int ferryd_boot(struct ferryd_boot *ret);
 
 /* Flushes, unmounts what is left under FERRYD_SYSROOT and powers the machine off. Does

@@ -40,6 +40,7 @@ struct ferryd {
     ferry_sem mounting;     /* held by whoever changes what is mounted or partitioned */
     bool volumes_activated; /* by us: to be deactivated at the end */
     bool fuse;              /* a file system that is a process has been mounted */
+    ferry_list labels;      /* ferryd_label.link (drives.h) */
 };
 
 struct ferryd_call {

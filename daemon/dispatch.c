@@ -8,6 +8,7 @@
 #include "call.h"
 
 #include "block.h"
+#include "drives.h"
 
 #include "base/auto.h"
 #include "base/error.h"
@@ -126,6 +127,10 @@ static int decode_and_run(struct ferryd_call *c, ferry_error *e)
     }
     ferry_slice_done(&c->body);
 
+    if (r == 0 && entry->device_at)
+        r = ferryd_resolve_label(c->d, (char **)((char *)args + entry->device_at - 1));
+    if (r == -ENOMEM)
+        ferry_fail(e, r, entry->name, "%s", ferry_strerror(r));
     if (r == 0)
         r = run_decoded(c, args, e);
     else

@@ -4,6 +4,7 @@
 #include "base/auto.h"
 #include "base/error.h"
 #include "block.h"
+#include "drives.h"
 #include "root.h"
 
 #include "api_hash.h"
@@ -17,6 +18,7 @@ int ferryd_new(ferry_loop *loop, const char *root_path, struct ferryd **ret)
     d->loop = loop;
     d->root_path = root_path;
     ferry_list_init(&d->calls);
+    ferry_list_init(&d->labels);
     ferry_cond_init(&d->ended);
     ferry_sem_init(&d->mounting, 1);
     *ret = d;
@@ -28,6 +30,7 @@ void ferryd_free(struct ferryd *d)
     if (!d)
         return;
     ferryd_root_close(d);
+    ferryd_labels_free(d);
     free(d);
 }
 

@@ -92,6 +92,13 @@ class Call:
         return self.args + self.optional
 
     @property
+    def drive_arg(self):
+        """The argument that may name a drive by its label: a device, or what a transfer
+        reads or writes, which may be one."""
+        types = {"device"} if self.transfer == "none" else {"device", "path"}
+        return next((a for a in self.args if a.type in types), None)
+
+    @property
     def stream_result(self):
         """A list comes as DATA: it may be longer than any frame."""
         return self.result is not None and self.result.is_list

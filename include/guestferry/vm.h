@@ -68,11 +68,15 @@ typedef struct ferry_vm_opts {
 /* format   "raw", "qcow2", "vmdk", "vdi"; NULL: by the path's extension (.img .raw .iso .bin
  *          = raw), else FERRY_EFORMAT. The content is never looked at, because a guest
  *          writes it.
- * readonly the image is not written, whatever the guest does */
+ * readonly the image is not written, whatever the guest does
+ * label    another name, which does not depend on the order of drives: /dev/disk/guestferry/LABEL,
+ *          and LABEL1 for its first partition, wherever a device is asked for. Up to 20
+ *          letters, digits, '-' and '_', with no digit at the end; NULL: none */
 typedef struct ferry_drive_opts {
     size_t size;
     const char *format;
     int readonly;
+    const char *label;
 } ferry_drive_opts;
 
 /* A VM that is not launched yet. Copies the strings. Errors: FERRY_ENOMEM, FERRY_EINVAL.
@@ -91,6 +95,44 @@ FERRY_EXPORT int ferry_add_drive(ferry_vm *vm, const char *path,
  * Thread: any. Since 0.1. */
 FERRY_EXPORT int ferry_add_drive_scratch(ferry_vm *vm, uint64_t bytes,
                                          ferry_error *reterr);
+
+/* Adds a disk image to a VM that is up. *ret_device is its name, "/dev/sdb": the first that is
+ * free, so that drives plugged one after another are named in that order; the caller's
+ * (free). The drive belongs to the VM as one of ferry_add_drive() does: a later launch has it again.
+ * Errors: as ferry_add_drive() (but FERRY_ESTATE: not launched), FERRY_EBUSY (locked by another
+ * process), FERRY_EEXIST (a label that another drive has). On failure, and when cancelled,
+ * nothing of it is left. Thread: any. Since 0.1. */
+FERRY_EXPORT int ferry_plug_drive_start(ferry_vm *vm, const char *path,
+                                        const ferry_drive_opts *opts, ferry_op **ret_op,
+                                        ferry_error *reterr);
+FERRY_EXPORT int ferry_plug_drive(ferry_vm *vm, const char *path,
+                                  const ferry_drive_opts *opts, char **ret_device,
+                                  ferry_error *reterr);
+
+/* The same with an empty raw disk of `bytes` (a multiple of 512) that is gone with the VM. label
+ * may be NULL. Its result is ferry_plug_drive_result()'s, too. Thread: any. Since 0.1. */
+FERRY_EXPORT int ferry_plug_scratch_start(ferry_vm *vm, uint64_t bytes,
+                                          const char *label, ferry_op **ret_op,
+                                          ferry_error *reterr);
+FERRY_EXPORT int ferry_plug_scratch(ferry_vm *vm, uint64_t bytes, const char *label,
+                                    char **ret_device, ferry_error *reterr);
+
+/* The device of a plug that has ended well. *ret_device is the caller's (free).
+ * Thread: any. Since 0.1. */
+FERRY_EXPORT int ferry_plug_drive_result(ferry_op *op, char **ret_device,
+                                         ferry_error *reterr);
+
+/* Takes a drive away from a VM that is up: "/dev/sdb", or by label. What was written to it
+ * is on the host's disk when this succeeds, and qemu has closed the image. Nothing is unmounted
+ * for it: a drive that is mounted, or on which a volume group is active, or that a call is
+ * writing, is FERRY_EBUSY and stays as it is. Other drives keep their names; a later
+ * drive may get this one's.
+ * Errors: FERRY_EBUSY, FERRY_ENODEV, FERRY_EINVAL (a partition), FERRY_EIO (the flush failed; the drive
+ * stays), FERRY_ESTATE. Thread: any. Since 0.1. */
+FERRY_EXPORT int ferry_remove_drive_start(ferry_vm *vm, const char *device,
+                                          ferry_op **ret_op, ferry_error *reterr);
+FERRY_EXPORT int ferry_remove_drive(ferry_vm *vm, const char *device,
+                                    ferry_error *reterr);
 
 /* Starts the appliance. Progress phases: "starting qemu", "booting", "greeting".
  * Errors: FERRY_ELAUNCH (the message says how far it came, with the last console line),

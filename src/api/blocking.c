@@ -43,6 +43,39 @@ int ferry_shutdown(ferry_vm *vm, ferry_error *reterr)
     return finish(r, op, reterr);
 }
 
+static int finish_plug(int r, ferry_op *op, char **ret_device, ferry_error *reterr)
+{
+    if (r == 0)
+        r = ferry_op_await(op, reterr);
+    if (r == 0)
+        r = ferry_plug_drive_result(op, ret_device, reterr);
+    ferry_op_free(op);
+    return r;
+}
+
+int ferry_plug_drive(ferry_vm *vm, const char *path, const ferry_drive_opts *opts,
+                     char **ret_device, ferry_error *reterr)
+{
+    ferry_op *op = NULL;
+    int r = ferry_plug_drive_start(vm, path, opts, &op, reterr);
+    return finish_plug(r, op, ret_device, reterr);
+}
+
+int ferry_plug_scratch(ferry_vm *vm, uint64_t bytes, const char *label,
+                       char **ret_device, ferry_error *reterr)
+{
+    ferry_op *op = NULL;
+    int r = ferry_plug_scratch_start(vm, bytes, label, &op, reterr);
+    return finish_plug(r, op, ret_device, reterr);
+}
+
+int ferry_remove_drive(ferry_vm *vm, const char *device, ferry_error *reterr)
+{
+    ferry_op *op = NULL;
+    int r = ferry_remove_drive_start(vm, device, &op, reterr);
+    return finish(r, op, reterr);
+}
+
 int ferry_upload(ferry_vm *vm, const char *src, const char *dst,
                  const ferry_upload_opts *opts, ferry_error *reterr)
 {

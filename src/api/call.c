@@ -95,6 +95,25 @@ int ferry_call_finish(ferry_op *op, const ferry_call_desc *d, ferry_stream *st,
     return decode_reply(op, d, &reply, ret, e) == 0 ? 0 : code;
 }
 
+int ferry_call_now(ferry_op *op, const ferry_call_desc *d, const void *args, void *ret,
+                   ferry_error *e)
+{
+    FERRY_AUTO(stream) ferry_stream *st = NULL;
+    ferry_buf *body = NULL;
+    ferry_vm *vm = op->vm;
+    int r = ferry_call_encode(d, args, &body);
+    if (r < 0)
+        return ferry_fail(e, r, d->name, "arguments: %s", ferry_strerror(r));
+    if (!vm->conn) {
+        ferry_buf_unref(body);
+        return ferry_vm_failed(vm, -FERRY_EPIPE, d->name, e);
+    }
+    r = ferry_stream_call(vm->conn, d->proc, body, &st);
+    if (r < 0)
+        return ferry_vm_failed(vm, r, d->name, e);
+    return ferry_call_finish(op, d, st, ret, e);
+}
+
 int ferry_call_abort(ferry_op *op, const ferry_call_desc *d, ferry_stream *st, int r,
                      ferry_error *e)
 {

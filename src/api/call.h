@@ -54,6 +54,11 @@ FERRY_CO int ferry_call_open(ferry_op *op, const ferry_call_desc *d, ferry_buf *
 FERRY_CO int ferry_call_finish(ferry_op *op, const ferry_call_desc *d, ferry_stream *st,
                                void *ret, ferry_error *e);
 
+/* One call from start to end, whatever the VM's state: for what the library itself says to the
+ * daemon during launch, shutdown and other ops. `ret` as above. */
+FERRY_CO int ferry_call_now(ferry_op *op, const ferry_call_desc *d, const void *args,
+                            void *ret, ferry_error *e);
+
 /* Something other than the REPLY failed on this side with r (and e filled, or e->code 0): stops the
  * daemon and waits as above. Returns the error to report: the daemon's own if it had
  * failed first (a write that got -EPIPE), else r. */

@@ -24,6 +24,9 @@
 #include <pthread.h>
 #include <stdatomic.h>
 
+/* Drives of one VM: /dev/sda to sdbl; one virtio-scsi bus takes 256. */
+#define FERRY_VM_DRIVES 64
+
 struct ferry_ctx {
     atomic_uint refs;
     ferry_loop *loop;
@@ -75,9 +78,11 @@ struct ferry_vm {
     ferry_post adopt_post, free_post, reap_post;
     ferry_machine *machine;
     ferry_conn *conn;
-    bool quit;         /* asks the keeper to end it in good order */
-    unsigned launches; /* counts them: a shutdown is over when another has begun */
-    int quit_code;     /* how that went */
+    ferry_sem plugging;     /* held by whoever adds or removes a drive */
+    unsigned machine_users; /* tasks that are inside the machine: it is not freed */
+    bool quit;              /* asks the keeper to end it in good order */
+    unsigned launches;      /* counts them: a shutdown is over when another has begun */
+    int quit_code;          /* how that went */
     ferry_error quit_error;
     ferry_error death;  /* why it is DEAD */
     ferry_cond changed; /* state, machine or conn */

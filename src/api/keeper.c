@@ -126,6 +126,19 @@ static FERRY_CO void watch(struct keeper *k)
     ferry_scope_join(&s);
 }
 
+/* Those inside the machine come out of it when qemu has ended, which may need a push. */
+static FERRY_CO void let_go(ferry_vm *vm)
+{
+    ferry_scope s;
+    ferry_scope_open(&s, FERRY_SCOPE_SHIELD);
+    while (vm->machine_users > 0) {
+        ferry_machine_kill(vm->machine);
+        if (ferry_cond_wait(&vm->changed) < 0)
+            break;
+    }
+    ferry_scope_join(&s);
+}
+
 int ferry_vm_keep(void *arg)
 {
     ferry_vm *vm = arg;
@@ -139,6 +152,7 @@ int ferry_vm_keep(void *arg)
         find_reason(&k); /* it died before it could be asked to */
 
     keep_console(vm);
+    let_go(vm);
     ferry_machine *m = vm->machine;
     vm->machine = NULL;
     ferry_conn_free(vm->conn);

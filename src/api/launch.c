@@ -1,5 +1,6 @@
 /* Launch and shutdown as ops. What ends a launched VM otherwise is keeper.c. */
-#include "api/call.h"
+#include "api/drives.h"
+#include "api/settle.h"
 #include "base/auto.h"
 #include "base/trace.h"
 
@@ -91,6 +92,41 @@ static FERRY_CO int start_machine(ferry_op *op, ferry_error *e)
     return r;
 }
 
+/* Nothing of a launch that failed this late is left, and the VM may be launched again. */
+static FERRY_CO void tear_down(ferry_vm *vm)
+{
+    ferry_scope s;
+    ferry_scope_open(&s, FERRY_SCOPE_SHIELD);
+    if (vm->machine)
+        ferry_machine_kill(vm->machine);
+    while (ferry_vm_get_state(vm) != FERRY_VM_DEAD)
+        if (ferry_cond_wait(&vm->changed) < 0)
+            break;
+    ferry_scope_join(&s);
+}
+
+/* The machine answers: its keeper takes it over, and the daemon is told what it needs to
+ * know. */
+static FERRY_CO int take_over(ferry_op *op, ferry_error *e)
+{
+    ferry_vm *vm = op->vm;
+    if (op->kills != atomic_load(&vm->kills))
+        ferry_machine_kill(vm->machine); /* too late to stop the launch: it dies at once */
+    int r = ferry_spawn(&vm->scope, "keeper", ferry_vm_keep, vm);
+    if (r < 0) {
+        ferry_machine *m = vm->machine;
+        vm->machine = NULL;
+        ferry_conn_free(vm->conn);
+        vm->conn = NULL;
+        ferry_machine_free(m);
+        return r;
+    }
+    r = ferry_settle(op, e);
+    if (r < 0)
+        tear_down(vm);
+    return r;
+}
+
 static FERRY_CO int run_launch(ferry_op *op, ferry_error *e)
 {
     ferry_vm *vm = op->vm;
@@ -99,31 +135,19 @@ static FERRY_CO int run_launch(ferry_op *op, ferry_error *e)
         return r;
 
     ferry_vm_set_state(vm, FERRY_VM_LAUNCHING);
+    ferry_vm_number_drives(vm);
     vm->launch_kills = op->kills;
     ferry_op_look(op); /* a kill since it was asked for counts */
     vm->launches++;
     vm->quit = false;
     vm->death = vm->quit_error = (ferry_error){0};
     r = start_machine(op, e);
-    if (r < 0) {
-        ferry_vm_set_state(vm, FERRY_VM_NEW);
-        return r;
-    }
-    remember(vm);
-    if (op->kills != atomic_load(&vm->kills))
-        ferry_machine_kill(vm->machine); /* too late to stop the launch: it dies at once */
-    r = ferry_spawn(&vm->scope, "keeper", ferry_vm_keep, vm);
-    if (r < 0) {
-        ferry_machine *m = vm->machine;
-        vm->machine = NULL;
-        ferry_conn_free(vm->conn);
-        vm->conn = NULL;
-        ferry_machine_free(m);
-        ferry_vm_set_state(vm, FERRY_VM_NEW);
-        return r;
-    }
-    ferry_vm_set_state(vm, FERRY_VM_UP);
-    return 0;
+    if (r == 0)
+        r = take_over(op, e);
+    if (r == 0)
+        remember(vm);
+    ferry_vm_set_state(vm, r < 0 ? FERRY_VM_NEW : FERRY_VM_UP);
+    return r;
 }
 
 int ferry_launch_start(ferry_vm *vm, ferry_op **ret_op, ferry_error *reterr)
@@ -170,15 +194,8 @@ static FERRY_CO int wait_for_others(ferry_op *op)
 /* Unmount and flush, in the appliance. */
 static FERRY_CO int flush(ferry_op *op, ferry_error *e)
 {
-    FERRY_AUTO(stream) ferry_stream *st = NULL;
-    ferry_vm *vm = op->vm;
     ferry_op_phase(op, "flushing");
-    if (!vm->conn)
-        return ferry_vm_failed(vm, -FERRY_EPIPE, "shutdown", e);
-    int r = ferry_stream_call(vm->conn, ferry_desc_shutdown.proc, NULL, &st);
-    if (r < 0)
-        return ferry_vm_failed(vm, r, "shutdown", e);
-    return ferry_call_finish(op, &ferry_desc_shutdown, st, NULL, e);
+    return ferry_call_now(op, &ferry_desc_shutdown, NULL, NULL, e);
 }
 
 static FERRY_CO int end_machine(ferry_op *op, ferry_error *e)

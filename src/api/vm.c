@@ -16,8 +16,7 @@
 #define HEARTBEAT_MS 15000 /* a busy host without KVM stops a guest for seconds */
 #define CPUS_MAX 255
 #define LAUNCH_TIMEOUT_MS                                                              \
-    120000            /* a loaded machine without KVM: 10 times what it takes */
-#define DRIVES_MAX 64 /* /dev/sda to sdbl; one virtio-scsi bus takes 256 */
+    120000 /* a loaded machine without KVM: 10 times what it takes */
 
 /* ---- life -------------------------------------------------------------------------- */
 
@@ -164,7 +163,7 @@ static int fill(ferry_vm *vm, const ferry_vm_opts *o)
     vm->call_timeout_ms = o->call_timeout_ms;
     vm->grace_ms = o->grace_ms ? o->grace_ms : GRACE_MS;
     vm->heartbeat_ms = o->heartbeat_ms ? o->heartbeat_ms : HEARTBEAT_MS;
-    vm->spec.drives = calloc(DRIVES_MAX, sizeof *vm->spec.drives);
+    vm->spec.drives = calloc(FERRY_VM_DRIVES, sizeof *vm->spec.drives);
     if (!vm->spec.drives)
         return -ENOMEM;
     int r = copy_string(o->appliance, &vm->spec.appliance);
@@ -188,6 +187,7 @@ int ferry_vm_new(ferry_ctx *ctx, const ferry_vm_opts *opts, ferry_vm **ret_vm,
     vm->ctx = ferry_ctx_ref(ctx);
     pthread_mutex_init(&vm->lock, NULL);
     ferry_cond_init(&vm->changed);
+    ferry_sem_init(&vm->plugging, 1);
     ferry_list_init(&vm->link);
     r = fill(vm, &o);
     if (r < 0)
@@ -203,50 +203,6 @@ int ferry_vm_new(ferry_ctx *ctx, const ferry_vm_opts *opts, ferry_vm **ret_vm,
     ferry_ctx_leave(ctx);
     *ret_vm = vm;
     return 0;
-}
-
-/* ---- drives ------------------------------------------------------------------------ */
-
-static int add(ferry_vm *vm, ferry_drive *d, ferry_error *e)
-{
-    int r = 0;
-    if (ferry_ctx_is_forked(vm->ctx)) {
-        ferry_drive_done(d);
-        return ferry_ctx_refuse(vm->ctx, "add_drive", e);
-    }
-    pthread_mutex_lock(&vm->lock);
-    int state = atomic_load(&vm->state);
-    if (state == FERRY_VM_LAUNCHING || state == FERRY_VM_UP || state == FERRY_VM_CLOSING)
-        r = ferry_fail(e, -FERRY_ESTATE, "add_drive",
-                       "the VM is launched already: add drives before");
-    else if (vm->spec.ndrives == DRIVES_MAX)
-        r = ferry_fail(e, -FERRY_EINVAL, "add_drive", "more than %d drives", DRIVES_MAX);
-    else
-        vm->spec.drives[vm->spec.ndrives++] = *d;
-    pthread_mutex_unlock(&vm->lock);
-    if (r < 0)
-        ferry_drive_done(d);
-    return r;
-}
-
-int ferry_add_drive(ferry_vm *vm, const char *path, const ferry_drive_opts *opts,
-                    ferry_error *reterr)
-{
-    ferry_drive_opts o = {0};
-    if (!path)
-        return ferry_fail(reterr, -FERRY_EINVAL, "add_drive", "path is NULL");
-    ferry_drive d = {0};
-    int r = ferry_opts_take("add_drive", "ferry_drive_opts", opts, &o, sizeof o, reterr);
-    if (r == 0)
-        r = ferry_drive_check(path, &o, &d, reterr);
-    return r < 0 ? r : add(vm, &d, reterr);
-}
-
-int ferry_add_drive_scratch(ferry_vm *vm, uint64_t bytes, ferry_error *reterr)
-{
-    ferry_drive d = {0};
-    int r = ferry_drive_scratch(bytes, &d, reterr);
-    return r < 0 ? r : add(vm, &d, reterr);
 }
 
 /* ---- what it is doing -------------------------------------------------------------- */

@@ -49,6 +49,7 @@ typedef struct ferry_pipe {
 
     /* the writer */
     int dup_fd;
+    int pass_fd;          /* goes with the next byte of a socket; -1: none */
     ferry_poll *writable; /* made at the first full pipe */
     size_t unbroken;      /* bytes written since the last wait */
 } ferry_pipe;
@@ -158,6 +159,25 @@ static ssize_t write_without_sigpipe(int fd, const struct iovec *iov, int n)
     return done;
 }
 
+/* With the descriptor that is to go along, if there is one (it goes with the first byte). */
+static ssize_t send_some(ferry_pipe *p, struct iovec *iov, int n)
+{
+    union {
+        struct cmsghdr head;
+        char space[CMSG_SPACE(sizeof(int))];
+    } control = {.head = {CMSG_LEN(sizeof(int)), SOL_SOCKET, SCM_RIGHTS}};
+    struct msghdr m = {.msg_iov = iov, .msg_iovlen = (size_t)n};
+    if (p->pass_fd >= 0) {
+        memcpy(CMSG_DATA(&control.head), &p->pass_fd, sizeof(int));
+        m.msg_control = &control;
+        m.msg_controllen = sizeof control.space;
+    }
+    ssize_t done = sendmsg(p->fd, &m, MSG_NOSIGNAL | MSG_DONTWAIT);
+    if (done > 0)
+        p->pass_fd = -1;
+    return done;
+}
+
 static ssize_t try_write(ferry_pipe *p, struct iovec *iov, int n)
 {
     ssize_t done;
@@ -165,8 +185,7 @@ static ssize_t try_write(ferry_pipe *p, struct iovec *iov, int n)
         n = IOV_BATCH;
     do {
         if (S_ISSOCK(p->type)) {
-            struct msghdr m = {.msg_iov = iov, .msg_iovlen = (size_t)n};
-            done = sendmsg(p->fd, &m, MSG_NOSIGNAL | MSG_DONTWAIT);
+            done = send_some(p, iov, n);
         } else if (S_ISCHR(p->type)) {
             done = writev(p->fd, iov, n);
         } else {
@@ -225,6 +244,16 @@ static FERRY_CO int pipe_write(ferry_link *l, struct iovec *iov, int n)
             advance(&iov, &n, (size_t)done);
         }
     }
+    return r;
+}
+
+FERRY_CO int ferry_pipe_write_fd(ferry_link *l, struct iovec *iov, int n, int fd)
+{
+    ferry_pipe *p = pipe_of(l);
+    assert(l->ops->write == pipe_write && S_ISSOCK(p->type) && "not a socket's link");
+    p->pass_fd = fd;
+    int r = pipe_write(l, iov, n);
+    p->pass_fd = -1;
     return r;
 }
 
@@ -304,7 +333,8 @@ static int open_pipe(ferry_loop *loop, int fd, size_t read_size, bool restore,
                       .type = st.st_mode & S_IFMT,
                       .read_size = read_size,
                       .restore = restore,
-                      .dup_fd = -1};
+                      .dup_fd = -1,
+                      .pass_fd = -1};
     ferry_loop_ref(loop);
     ferry_plugs plugs;
     ferry_plug(&plugs); /* the loop's first stream opens a descriptor in reserve */

@@ -29,4 +29,8 @@ int ferry_pipe_open(ferry_loop *loop, int fd, unsigned flags, size_t read_size,
  * ourselves, it is never set. -EBADF: not open for what `flags` asks. */
 int ferry_pipe_borrow(ferry_loop *loop, int fd, unsigned flags, ferry_link **ret);
 
+/* Writes everything to a link of this file's that is a UNIX socket, and has a copy of fd go
+ * along. fd stays the caller's. */
+FERRY_CO int ferry_pipe_write_fd(ferry_link *l, struct iovec *iov, int n, int fd);
+
 #endif

@@ -2,6 +2,7 @@
 #include "launch/argv.h"
 
 #include "base/auto.h"
+#include "launch/blockdev.h"
 
 #include <errno.h>
 #include <jansson.h>
@@ -87,6 +88,13 @@ static FERRY_PRINTF(2, 3) void add(struct args *a, const char *fmt, ...)
         s = NULL;
     va_end(ap);
     add_owned(a, s);
+}
+
+/* Takes over j. */
+static void add_json(struct args *a, json_t *j)
+{
+    add_owned(a, j ? json_dumps(j, JSON_COMPACT) : NULL);
+    json_decref(j);
 }
 
 /* ---- the parts ------------------------------------------------------------------- */
@@ -175,34 +183,6 @@ static void add_sockets(struct args *a, const ferry_argv_in *in)
     add(a, "virtserialport,chardev=channel,name=" FERRY_PORT_NAME);
 }
 
-/* The block device as JSON, where a name with commas, colons or quotes is only a name.
- * `locking` is qemu's default (two writers of one image: "in use"). */
-static char *blockdev_json(const ferry_drive *d, unsigned i, unsigned set)
-{
-    char node[32], fdset[32];
-    snprintf(node, sizeof node, "drive%u", i);
-    snprintf(fdset, sizeof fdset, "/dev/fdset/%u", set);
-    bool scratch = !d->path;
-
-    /* A scratch disk need not survive anything: guest flushes cost nothing. */
-    json_t *file = json_pack("{s:s, s:s}", "driver", "file", "filename",
-                             scratch ? fdset : d->path);
-    json_t *top =
-        json_pack("{s:s, s:s, s:b, s:{s:b, s:b}, s:o}", "node-name", node, "driver",
-                  scratch ? "raw" : d->format, "read-only", d->readonly, "cache",
-                  "direct", 0, "no-flush", scratch, "file", file);
-    if (!d->readonly) {
-        /* The image stays thin: what the guest discards or fills with zeroes is given
-         * back to the host. */
-        json_object_set_new(file, "discard", json_string("unmap"));
-        json_object_set_new(top, "discard", json_string("unmap"));
-        json_object_set_new(top, "detect-zeroes", json_string("unmap"));
-    }
-    char *text = top ? json_dumps(top, JSON_COMPACT) : NULL;
-    json_decref(top);
-    return text;
-}
-
 /* The appliance's own programs: the only virtio-blk disk, /dev/vda. Many qemus share it
  * and nobody writes it, so nothing is to be locked. */
 static void add_usr(struct args *a, const ferry_argv_in *in)
@@ -211,34 +191,27 @@ static void add_usr(struct args *a, const ferry_argv_in *in)
                              "driver", "raw", "read-only", 1, "file", "driver", "file",
                              "filename", in->usr, "locking", "off");
     add(a, "-blockdev");
-    add_owned(a, node ? json_dumps(node, JSON_COMPACT) : NULL);
-    json_decref(node);
+    add_json(a, node);
     add_virtio(a, in, "virtio-blk-pci,drive=usr");
 }
 
+/* hotplug=off: the controller tells the guest of no drive that comes or goes. The host does,
+ * when it is there (daemon/drives.c). */
 static void add_drives(struct args *a, const ferry_argv_in *in)
 {
-    add_virtio(a, in, "virtio-scsi-pci,id=scsi");
+    add_virtio(a, in, "virtio-scsi-pci,id=scsi,hotplug=off");
 
-    unsigned set = 0;
+    unsigned scratches = 0;
     for (unsigned i = 0; i < in->ndrives; i++) {
         const ferry_drive *d = &in->drives[i];
         if (!d->path) {
             add(a, "-add-fd");
-            add(a, "fd=%u,set=%u", FERRY_FD_SCRATCH + set, set);
+            add(a, "fd=%u,set=%u", FERRY_FD_SCRATCH + scratches++, d->target);
         }
         add(a, "-blockdev");
-        add_owned(a, blockdev_json(d, i, set));
-        if (!d->path)
-            set++;
-
-        /* report: an error on the host is one in the guest. The default for a full host
-         * disk pauses the VM, and nobody would ever wake it. */
+        add_json(a, ferry_blockdev_node(d, d->target));
         add(a, "-device");
-        add(a,
-            "scsi-hd,bus=scsi.0,scsi-id=%u,drive=drive%u,serial=ferry%u,"
-            "werror=report,rerror=report",
-            i, i, i);
+        add_json(a, ferry_blockdev_disk(d->target));
     }
 }
 

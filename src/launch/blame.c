@@ -21,14 +21,11 @@ static const char *without_prefix(const char *line)
     if (strncmp(line, "qemu", 4) == 0 && colon &&
         !memchr(line, ' ', (size_t)(colon - line)))
         line = colon + 2;
-    if (strncmp(line, "-blockdev {", 11) == 0) {
+    if (strncmp(line, "-blockdev {", 11) == 0 || strncmp(line, "-device {", 9) == 0) {
         const char *end = strstr(line, "}: ");
         for (const char *next = end; next; next = strstr(next + 1, "}: "))
             end = next;
         line = end ? end + 3 : line;
-    } else if (strncmp(line, "-device scsi-hd,", 16) == 0) {
-        const char *end = strstr(line, ": ");
-        line = end ? end + 2 : line;
     }
     if (strncmp(line, "error: ", 7) == 0)
         line += 7;
@@ -86,12 +83,13 @@ static const char *const too_old_phrases[] = {
  * file name. */
 static const ferry_drive *accused(const ferry_evidence *ev)
 {
-    static const char *const marks[] = {"\"node-name\":\"drive", "drive=drive"};
+    static const char *const marks[] = {"\"node-name\":\"drive", "\"drive\":\"drive"};
     for (size_t i = 0; i < sizeof marks / sizeof *marks; i++) {
         const char *at = strstr(ev->words, marks[i]);
         unsigned long n = at ? strtoul(at + strlen(marks[i]), NULL, 10) : 0;
-        if (at && n < ev->spec->ndrives)
-            return &ev->spec->drives[n];
+        for (unsigned d = 0; at && d < ev->spec->ndrives; d++)
+            if (ev->spec->drives[d].target == n)
+                return &ev->spec->drives[d];
     }
     return NULL;
 }
@@ -109,7 +107,7 @@ static int code_of_words(const char *words, int otherwise)
     return otherwise;
 }
 
-static int blame_drive(const ferry_drive *d, const char *said, int code, ferry_error *e)
+int ferry_blame_drive(const ferry_drive *d, const char *said, int code, ferry_error *e)
 {
     const char *path = d->path ? d->path : "scratch disk";
     if (strstr(said, "\" lock"))
@@ -139,7 +137,7 @@ static int blame_exit(const ferry_evidence *ev, int code, ferry_error *e)
             "%s is too old, or built without something that is needed: %s", ev->qemu,
             said);
     if (d)
-        return blame_drive(d, said, code, e);
+        return ferry_blame_drive(d, said, code, e);
     if (strstr(said, "cannot set up guest memory"))
         return ferry_fail(e, -FERRY_ENOMEM, "launch",
                           "the host has no memory for the appliance: %s", said);

@@ -23,6 +23,9 @@ typedef struct ferry_evidence {
  * launch, -FERRY_EDEAD after. Returns the code. */
 int ferry_blame(const ferry_evidence *ev, int code, ferry_error *e);
 
+/* The same for one line about one drive, as QMP refuses it. */
+int ferry_blame_drive(const ferry_drive *d, const char *said, int code, ferry_error *e);
+
 enum ferry_suspect {
     FERRY_SUSPECT_OTHER,   /* would fail the same way again */
     FERRY_SUSPECT_ACCEL,   /* at once and by its own account: kvm is not available */

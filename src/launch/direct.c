@@ -27,45 +27,6 @@ struct direct {
     ferry_process *process;
 };
 
-/* ---- scratch disks --------------------------------------------------------------- */
-
-/* A file without a name: it is gone with the last process that has it open. */
-static int open_nameless(const char *dir)
-{
-    int fd = open(dir, O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
-    if (fd >= 0 || (errno != EOPNOTSUPP && errno != EISDIR))
-        return fd;
-
-    /* No O_TMPFILE there (NFS, old overlayfs): the name lives for two system calls. */
-    FERRY_AUTO(mem) char *name = NULL;
-    if (asprintf(&name, "%s/gferry-scratch-XXXXXX", dir) < 0) {
-        name = NULL;
-        errno = ENOMEM;
-        return -1;
-    }
-    fd = mkostemp(name, O_CLOEXEC);
-    if (fd >= 0)
-        unlink(name);
-    return fd;
-}
-
-static int make_scratch(const ferry_drive *d, int *ret, ferry_error *e)
-{
-    /* /var/tmp: on disk where /tmp may be memory. */
-    const char *dir = secure_getenv("TMPDIR");
-    if (!dir || !*dir)
-        dir = "/var/tmp";
-    FERRY_AUTO(fd) int fd = open_nameless(dir);
-    if (fd < 0 || ftruncate(fd, (off_t)d->scratch_bytes) < 0) {
-        int err = errno;
-        return ferry_fail(e, -err, "launch", "scratch disk of %llu bytes in %s: %s",
-                          (unsigned long long)d->scratch_bytes, dir,
-                          ferry_strerror(err));
-    }
-    *ret = ferry_take_fd(&fd);
-    return 0;
-}
-
 static void close_scratches(struct direct *d)
 {
     while (d->nscratch > 0)
@@ -172,7 +133,7 @@ int ferry_direct_new(const char *guard, char *const *argv, const ferry_drive *dr
                            "more than %d scratch disks are not possible",
                            FERRY_SCRATCHES_MAX);
         else
-            r = make_scratch(&drives[i], &d->scratch[d->nscratch], e);
+            r = ferry_drive_open_scratch(&drives[i], &d->scratch[d->nscratch], e);
         d->nscratch += r == 0;
     }
     if (r < 0)

@@ -13,6 +13,8 @@
 #include <strings.h>
 #include <sys/stat.h>
 
+#define LABEL_MAX 20
+
 static const char *const formats[] = {"raw", "qcow2", "vmdk", "vdi"};
 
 static const struct {
@@ -122,6 +124,24 @@ static int make_absolute(const char *path, char **ret)
     return 0;
 }
 
+/* Letters, digits, hyphens, underscores; not a digit at the end, where a partition's number
+ * will stand. */
+static int check_label(const char *label, ferry_error *e)
+{
+    static const char letters[] =
+        "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_";
+    if (!label)
+        return 0;
+    size_t len = strlen(label);
+    if (len > 0 && len <= LABEL_MAX && strspn(label, letters) == len &&
+        !(label[len - 1] >= '0' && label[len - 1] <= '9'))
+        return 0;
+    return ferry_fail(e, -FERRY_EINVAL, "add_drive",
+                      "label \"%.40s\": up to %d letters, digits, '-' and '_', with no "
+                      "digit at the end",
+                      label, LABEL_MAX);
+}
+
 /* ---- the contract ---------------------------------------------------------------- */
 
 int ferry_drive_check(const char *path, const ferry_drive_opts *o, ferry_drive *ret,
@@ -133,19 +153,25 @@ int ferry_drive_check(const char *path, const ferry_drive_opts *o, ferry_drive *
         return ferry_fail(e, -errno, "add_drive", "%s: %s", path,
                           errno == ENOENT ? "no such image" : ferry_strerror(errno));
 
-    const char *format;
+    const char *format = NULL;
     int r = check_kind(path, &st, e);
     if (r == 0)
         r = check_access(path, readonly, e);
     if (r == 0)
         r = choose_format(path, &st, o ? o->format : NULL, &format, e);
+    if (r == 0)
+        r = check_label(o ? o->label : NULL, e);
     if (r < 0)
         return r;
 
     ferry_drive d = {.readonly = readonly};
     r = make_absolute(path, &d.path);
-    if (r < 0)
+    if (r == 0 && o && o->label && !(d.label = strdup(o->label)))
+        r = -ENOMEM;
+    if (r < 0) {
+        ferry_drive_done(&d);
         return ferry_fail(e, r, "add_drive", "%s: %s", path, ferry_strerror(r));
+    }
 
     /* The name travels to qemu as JSON, which has no way to write other bytes. */
     json_t *text = json_string(d.path);
@@ -164,17 +190,36 @@ int ferry_drive_check(const char *path, const ferry_drive_opts *o, ferry_drive *
     return 0;
 }
 
-int ferry_drive_scratch(uint64_t bytes, ferry_drive *ret, ferry_error *e)
+int ferry_drive_scratch(uint64_t bytes, const char *label, ferry_drive *ret,
+                        ferry_error *e)
 {
     if (bytes == 0 || bytes % 512 != 0 || bytes > INT64_MAX)
         return ferry_fail(e, -FERRY_EINVAL, "add_drive_scratch",
                           "%llu bytes: the size must be a multiple of 512, and not 0",
                           (unsigned long long)bytes);
 
-    ferry_drive d = {.scratch_bytes = bytes, .format = strdup("raw")};
-    if (!d.format)
+    int r = check_label(label, e);
+    if (r < 0)
+        return r;
+    const ferry_drive d = {.scratch_bytes = bytes,
+                           .format = (char *)(uintptr_t) "raw",
+                           .label = (char *)(uintptr_t)label};
+    if (ferry_drive_copy(&d, ret) < 0)
         return ferry_fail(e, -FERRY_ENOMEM, "add_drive_scratch", "out of memory");
-    *ret = d;
+    return 0;
+}
+
+int ferry_drive_copy(const ferry_drive *d, ferry_drive *ret)
+{
+    ferry_drive copy = *d;
+    copy.path = d->path ? strdup(d->path) : NULL;
+    copy.label = d->label ? strdup(d->label) : NULL;
+    copy.format = strdup(d->format);
+    if (!copy.format || (d->path && !copy.path) || (d->label && !copy.label)) {
+        ferry_drive_done(&copy);
+        return -ENOMEM;
+    }
+    *ret = copy;
     return 0;
 }
 
@@ -182,5 +227,6 @@ void ferry_drive_done(ferry_drive *d)
 {
     free(d->path);
     free(d->format);
+    free(d->label);
     memset(d, 0, sizeof *d);
 }

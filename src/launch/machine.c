@@ -16,6 +16,7 @@
 #include "base/error.h"
 #include "base/trace.h"
 #include "launch/direct.h"
+#include "launch/hotplug.h"
 #include "launch/qemu.h"
 
 #include <errno.h>
@@ -50,17 +51,16 @@ struct ferry_machine {
 
 static int copy_drives(ferry_machine *m, const ferry_machine_spec *spec)
 {
-    m->spec.drives = calloc(spec->ndrives + 1, sizeof *spec->drives);
+    m->spec.drives = calloc(FERRY_DRIVES_MAX, sizeof *spec->drives);
     if (!m->spec.drives)
         return -ENOMEM;
     for (unsigned i = 0; i < spec->ndrives; i++) {
-        const ferry_drive *from = &spec->drives[i];
-        ferry_drive *to = &m->spec.drives[m->spec.ndrives++];
-        *to = *from;
-        to->path = from->path ? strdup(from->path) : NULL;
-        to->format = strdup(from->format);
-        if (!to->format || (from->path && !to->path))
-            return -ENOMEM;
+        ferry_drive *to = &m->spec.drives[i];
+        int r = ferry_drive_copy(&spec->drives[i], to);
+        if (r < 0)
+            return r;
+        to->target = i;
+        m->spec.ndrives++;
     }
     return 0;
 }
@@ -403,6 +403,57 @@ FERRY_CO int ferry_machine_start(const ferry_machine_spec *spec,
     return 0;
 }
 
+/* ---- drives at run time ------------------------------------------------------------ */
+
+static ferry_drive *drive_at(const ferry_machine *m, unsigned target)
+{
+    for (unsigned i = 0; i < m->spec.ndrives; i++)
+        if (m->spec.drives[i].target == target)
+            return &m->spec.drives[i];
+    return NULL;
+}
+
+static void forget_drive(ferry_machine *m, ferry_drive *d)
+{
+    ferry_drive_done(d);
+    *d = m->spec.drives[--m->spec.ndrives];
+}
+
+FERRY_CO int ferry_machine_plug(ferry_machine *m, const ferry_drive *d, ferry_error *e)
+{
+    if (!ferry_qemu_qmp(m->qemu))
+        return ferry_fail(e, -FERRY_ENOTSUP, "plug_drive",
+                          "the %s backend takes no drives at run time",
+                          m->backend->name);
+    if (m->spec.ndrives == FERRY_DRIVES_MAX || drive_at(m, d->target))
+        return ferry_fail(e, -FERRY_EBUSY, "plug_drive", "target %u is taken",
+                          d->target);
+    ferry_drive *ours = &m->spec.drives[m->spec.ndrives];
+    if (ferry_drive_copy(d, ours) < 0)
+        return ferry_fail(e, -FERRY_ENOMEM, "plug_drive", "out of memory");
+    m->spec.ndrives++; /* io errors are told by its name from now on */
+
+    int r = ferry_hotplug_add(m->qemu, d, e);
+    if (r < 0)
+        forget_drive(m, drive_at(m, d->target));
+    return r;
+}
+
+FERRY_CO int ferry_machine_unplug(ferry_machine *m, unsigned target, ferry_error *e)
+{
+    ferry_drive *d = drive_at(m, target);
+    if (!d)
+        return ferry_fail(e, -FERRY_ENODEV, "remove_drive", "no drive is at target %u",
+                          target);
+    int r = ferry_hotplug_remove(m->qemu, target, !d->path, e);
+    d = drive_at(m, target);
+    if (r == 0 && d)
+        forget_drive(m, d);
+    return r;
+}
+
+/* ---- the end ----------------------------------------------------------------------- */
+
 FERRY_CO int ferry_machine_wait(ferry_machine *m, ferry_error *e)
 {
     int r = ferry_qemu_wait(m->qemu);
@@ -479,8 +530,8 @@ size_t ferry_machine_io_error(const ferry_machine *m, char *buf, size_t size)
     buf[0] = '\0';
     if (!*why)
         return 0;
-    const char *path = drive < m->spec.ndrives ? m->spec.drives[drive].path : NULL;
-    snprintf(buf, size, "%s: %s", path ? path : "scratch disk", why);
+    const ferry_drive *d = drive_at(m, drive);
+    snprintf(buf, size, "%s: %s", d && d->path ? d->path : "scratch disk", why);
     return strlen(buf);
 }
 

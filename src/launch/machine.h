@@ -22,8 +22,11 @@
 typedef struct ferry_drive {
     char *path;             /* absolute; NULL for scratch */
     char *format;           /* "raw", "qcow2", "vmdk", "vdi" */
+    char *label;            /* NULL: none */
     uint64_t scratch_bytes; /* scratch: its size */
     bool readonly;
+    unsigned target; /* SCSI target, and number in qemu's names; ferry_machine_start's
+                      * drives have their place in the list */
 } ferry_drive;
 
 typedef struct ferry_machine_spec {
@@ -39,8 +42,13 @@ typedef struct ferry_machine_spec {
  * format from the extension when it is NULL. The error names the file and the next step. */
 int ferry_drive_check(const char *path, const ferry_drive_opts *o, ferry_drive *ret,
                       ferry_error *e);
-int ferry_drive_scratch(uint64_t bytes, ferry_drive *ret, ferry_error *e);
+int ferry_drive_scratch(uint64_t bytes, const char *label, ferry_drive *ret,
+                        ferry_error *e);
 void ferry_drive_done(ferry_drive *d);
+int ferry_drive_copy(const ferry_drive *d,
+                     ferry_drive *ret); /* -ENOMEM: nothing in ret */
+/* The file behind a scratch disk: without a name, as large as it is to be. Blocks briefly. */
+int ferry_drive_open_scratch(const ferry_drive *d, int *ret_fd, ferry_error *e);
 
 typedef struct ferry_machine ferry_machine;
 
@@ -59,6 +67,12 @@ typedef struct ferry_machine_hooks {
 FERRY_CO int ferry_machine_start(const ferry_machine_spec *spec,
                                  const ferry_machine_hooks *hooks, ferry_machine **ret,
                                  ferry_error *e);
+
+/* Attaches a drive, as target d->target, which must be free, or takes it away. The guest is
+ * not told: the daemon has to look for it, and to let go of it before. On failure, and on a
+ * cancel, of plug nothing is left of it. The codes are those of a launch. */
+FERRY_CO int ferry_machine_plug(ferry_machine *m, const ferry_drive *d, ferry_error *e);
+FERRY_CO int ferry_machine_unplug(ferry_machine *m, unsigned target, ferry_error *e);
 
 /* Waits until qemu is gone, and says how in e: "appliance killed by signal 9", "qemu exited
  * with status 1: <its last words>", "appliance panicked: <console>". Returns -FERRY_EDEAD,

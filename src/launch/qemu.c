@@ -42,6 +42,7 @@ struct ferry_qemu {
 
     unsigned io_drive; /* whose host disk failed last */
     char io_error[96];
+    bool unplugged[FERRY_DRIVES_MAX + 1]; /* DEVICE_DELETED has come since it was expected */
 };
 
 /* ---- descriptors ----------------------------------------------------------------- */
@@ -162,11 +163,18 @@ static FERRY_CO int qmp_task(void *arg)
     return ferry_qmp_run(q->qmp);
 }
 
-static void on_event(void *arg, const char *name, const json_t *data)
+static void on_device_deleted(ferry_qemu *q, const json_t *data)
 {
-    ferry_qemu *q = arg;
-    if (strcmp(name, "BLOCK_IO_ERROR") != 0)
+    const char *id = json_string_value(json_object_get(data, "device"));
+    unsigned n;
+    if (!id || sscanf(id, "disk%u", &n) != 1 || n > FERRY_DRIVES_MAX)
         return;
+    q->unplugged[n] = true;
+    ferry_cond_wake(&q->changed);
+}
+
+static void on_io_error(ferry_qemu *q, const json_t *data)
+{
     const char *node = json_string_value(json_object_get(data, "node-name"));
     const char *op = json_string_value(json_object_get(data, "operation"));
     const char *reason = json_string_value(json_object_get(data, "reason"));
@@ -175,6 +183,15 @@ static void on_event(void *arg, const char *name, const json_t *data)
     q->io_drive = (unsigned)strtoul(node + 5, NULL, 10);
     snprintf(q->io_error, sizeof q->io_error, "%s: %s", op ? op : "i/o",
              reason ? reason : "error");
+}
+
+static void on_event(void *arg, const char *name, const json_t *data)
+{
+    ferry_qemu *q = arg;
+    if (strcmp(name, "BLOCK_IO_ERROR") == 0)
+        on_io_error(q, data);
+    else if (strcmp(name, "DEVICE_DELETED") == 0)
+        on_device_deleted(q, data);
 }
 
 /* ---- spawn ----------------------------------------------------------------------- */
@@ -289,6 +306,21 @@ FERRY_CO int ferry_qemu_wait(ferry_qemu *q)
     return 0;
 }
 
+void ferry_qemu_expect_unplug(ferry_qemu *q, unsigned target)
+{
+    q->unplugged[target] = false;
+}
+
+FERRY_CO int ferry_qemu_unplugged(ferry_qemu *q, unsigned target)
+{
+    while (!q->unplugged[target]) {
+        int r = q->ended ? -FERRY_EDEAD : ferry_cond_wait(&q->changed);
+        if (r < 0 && !q->unplugged[target])
+            return r;
+    }
+    return 0;
+}
+
 bool ferry_qemu_ended(const ferry_qemu *q)
 {
     return q->ended;
@@ -361,7 +393,7 @@ int ferry_qemu_take_channel(ferry_qemu *q)
 
 ferry_qmp *ferry_qemu_qmp(const ferry_qemu *q)
 {
-    return q->qmp;
+    return q->watcher->has_qmp ? q->qmp : NULL;
 }
 
 pid_t ferry_qemu_pid(const ferry_qemu *q)

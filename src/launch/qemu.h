@@ -30,6 +30,11 @@ FERRY_CO int ferry_qemu_started(ferry_qemu *q);
 FERRY_CO int ferry_qemu_wait(ferry_qemu *q);
 bool ferry_qemu_ended(const ferry_qemu *q);
 
+/* A drive's disk is about to be deleted; waits until it has been. 0, -FERRY_EDEAD or the
+ * cancel code. */
+void ferry_qemu_expect_unplug(ferry_qemu *q, unsigned target);
+FERRY_CO int ferry_qemu_unplugged(ferry_qemu *q, unsigned target);
+
 /* SIGKILL, by way of the watcher. Any thread and signal handlers. */
 void ferry_qemu_kill(const ferry_qemu *q);
 
@@ -39,7 +44,7 @@ FERRY_CO int ferry_qemu_quit(ferry_qemu *q, ferry_error *e);
 
 int ferry_qemu_channel(const ferry_qemu *q);    /* stays the object's */
 int ferry_qemu_take_channel(ferry_qemu *q);     /* the caller's */
-ferry_qmp *ferry_qemu_qmp(const ferry_qemu *q); /* of no use without has_qmp */
+ferry_qmp *ferry_qemu_qmp(const ferry_qemu *q); /* NULL without has_qmp */
 pid_t ferry_qemu_pid(const ferry_qemu *q);      /* 0 before it has started */
 size_t ferry_qemu_console(const ferry_qemu *q, char *buf, size_t size);
 

@@ -1,6 +1,7 @@
 /* The QMP client; see qmp.h. */
 #include "launch/qmp.h"
 
+#include "async/pipe.h"
 #include "async/scope.h"
 #include "async/sync.h"
 #include "base/auto.h"
@@ -206,7 +207,7 @@ static FERRY_CO int read_lines(ferry_qmp *q)
 /* ---- writing --------------------------------------------------------------------- */
 
 static FERRY_CO int send_command(ferry_qmp *q, const char *command, json_t *args,
-                                 json_int_t id)
+                                 int fd, json_int_t id)
 {
     /* "o" steals args, also when packing fails. */
     FERRY_AUTO(json)
@@ -223,7 +224,8 @@ static FERRY_CO int send_command(ferry_qmp *q, const char *command, json_t *args
     FERRY_TRACE(launch, "qmp > %s", text);
     char newline = '\n';
     struct iovec iov[] = {{text, strlen(text)}, {&newline, 1}};
-    r = ferry_link_write(q->link, iov, 2);
+    r = fd < 0 ? ferry_link_write(q->link, iov, 2)
+               : ferry_pipe_write_fd(q->link, iov, 2, fd);
     if (r < 0)
         end(q, r); /* half a command may be out: nothing after it would be understood */
     ferry_sem_put(&q->writing);
@@ -243,12 +245,12 @@ static FERRY_CO int await(ferry_qmp *q, struct call *call)
 }
 
 /* Sends and waits, whether the handshake is through or not. */
-static FERRY_CO int transact(ferry_qmp *q, const char *command, json_t *args,
+static FERRY_CO int transact(ferry_qmp *q, const char *command, json_t *args, int fd,
                              json_t **ret_reply)
 {
     struct call call = {.id = ++q->next_id};
     ferry_list_append(&q->calls, &call.link);
-    int r = send_command(q, command, args, call.id);
+    int r = send_command(q, command, args, fd, call.id);
     if (r == 0)
         r = await(q, &call);
     ferry_list_remove(&call.link);
@@ -272,7 +274,7 @@ static FERRY_CO int shake_hands(void *arg)
             return r;
     }
     FERRY_AUTO(json) json_t *reply = NULL;
-    int r = transact(q, "qmp_capabilities", NULL, &reply);
+    int r = transact(q, "qmp_capabilities", NULL, -1, &reply);
     if (r < 0)
         return r;
     if (!json_object_get(reply, "return"))
@@ -314,8 +316,8 @@ static const char *refusal(const json_t *reply)
     return desc ? desc : "no reason given";
 }
 
-FERRY_CO int ferry_qmp_execute(ferry_qmp *q, const char *command, json_t *args,
-                               json_t **ret, ferry_error *e)
+FERRY_CO int ferry_qmp_execute_fd(ferry_qmp *q, const char *command, json_t *args,
+                                  int fd, json_t **ret, ferry_error *e)
 {
     int r = 0;
     while (!q->ready && !q->ended && r == 0)
@@ -327,7 +329,7 @@ FERRY_CO int ferry_qmp_execute(ferry_qmp *q, const char *command, json_t *args,
     if (r < 0)
         json_decref(args);
     else
-        r = transact(q, command, args, &reply);
+        r = transact(q, command, args, fd, &reply);
     if (r < 0)
         return ferry_fail(e, r, "qmp", "qemu: %s: %s", command, ferry_strerror(r));
 
@@ -337,4 +339,10 @@ FERRY_CO int ferry_qmp_execute(ferry_qmp *q, const char *command, json_t *args,
     if (ret)
         *ret = json_incref(json_object_get(reply, "return"));
     return 0;
+}
+
+FERRY_CO int ferry_qmp_execute(ferry_qmp *q, const char *command, json_t *args,
+                               json_t **ret, ferry_error *e)
+{
+    return ferry_qmp_execute_fd(q, command, args, -1, ret, e);
 }

@@ -41,6 +41,11 @@ FERRY_CO int ferry_qmp_run(ferry_qmp *q);
 FERRY_CO int ferry_qmp_execute(ferry_qmp *q, const char *command, json_t *args,
                                json_t **ret, ferry_error *e);
 
+/* The same for add-fd and getfd: a copy of fd goes along (SCM_RIGHTS); fd stays the caller's.
+ * The link must be a socket's. */
+FERRY_CO int ferry_qmp_execute_fd(ferry_qmp *q, const char *command, json_t *args,
+                                  int fd, json_t **ret, ferry_error *e);
+
 /* "7.2.22", or "" before the greeting. */
 const char *ferry_qmp_version(const ferry_qmp *q);
 

@@ -100,6 +100,7 @@ static void volume_takes_files(void **state)
     assert_ok(ferry_mount(vm, "/dev/vg-one/data", "/", &err));
     assert_ok(ferry_upload_mem(vm, data, LEN, "/file", NULL, &err));
     assert_fails(ferry_part_disk(vm, "/dev/sda", "mbr", &err), FERRY_EBUSY, "/dev/sda");
+    assert_fails(ferry_remove_drive(vm, "/dev/sda", &err), FERRY_EBUSY, "volume group");
     assert_ok(ferry_umount(vm, "/dev/vg-one/data", &err));
     vm_shutdown();
 

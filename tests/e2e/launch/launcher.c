@@ -73,7 +73,7 @@ void add_image(struct launch *l, const char *name, const char *format, bool read
 
 void add_scratch(struct launch *l, uint64_t bytes)
 {
-    check_int(ferry_drive_scratch(bytes, &l->drives[l->spec.ndrives++], &l->e), 0);
+    check_int(ferry_drive_scratch(bytes, NULL, &l->drives[l->spec.ndrives++], &l->e), 0);
 }
 
 static FERRY_CO int greet(void *arg, ferry_link *channel, ferry_error *e)

@@ -16,6 +16,11 @@
     "{\"node-name\":\"usr\",\"driver\":\"raw\",\"read-only\":true,\"file\":{"          \
     "\"driver\":\"file\",\"filename\":\"/a,b/usr.img\",\"locking\":\"off\"}}\n"
 
+#define DISK(n)                                                                        \
+    "{\"driver\":\"scsi-hd\",\"id\":\"disk" n "\",\"bus\":\"scsi.0\",\"scsi-id\":" n   \
+    ",\"drive\":\"drive" n "\",\"serial\":\"ferry" n                                   \
+    "\",\"werror\":\"report\",\"rerror\":\"report\"}"
+
 static ferry_argv_in input(void)
 {
     return (ferry_argv_in){
@@ -162,10 +167,10 @@ static void drives_in_order(void **state)
     char one[] = "/d/a,b:c \"q\".img", two[] = "/d/two.qcow2";
     char raw[] = "raw", qcow2[] = "qcow2";
     ferry_drive drives[] = {
-        {.path = one, .format = raw},
-        {.format = raw, .scratch_bytes = 1 << 20},
-        {.path = two, .format = qcow2, .readonly = true},
-        {.format = raw, .scratch_bytes = 1 << 20},
+        {.path = one, .format = raw, .target = 0},
+        {.format = raw, .scratch_bytes = 1 << 20, .target = 1},
+        {.path = two, .format = qcow2, .readonly = true, .target = 2},
+        {.format = raw, .scratch_bytes = 1 << 20, .target = 3},
     };
     FERRY_AUTO(strv) char **argv = NULL;
     ferry_argv_in in = input();
@@ -182,26 +187,22 @@ static void drives_in_order(void **state)
         "\"discard\":\"unmap\"},\"discard\":\"unmap\",\"detect-zeroes\":\"unmap\"}\n"
         "{\"node-name\":\"drive1\",\"driver\":\"raw\",\"read-only\":false,"
         "\"cache\":{\"direct\":false,\"no-flush\":true},"
-        "\"file\":{\"driver\":\"file\",\"filename\":\"/dev/fdset/0\","
+        "\"file\":{\"driver\":\"file\",\"filename\":\"/dev/fdset/1\","
         "\"discard\":\"unmap\"},\"discard\":\"unmap\",\"detect-zeroes\":\"unmap\"}\n"
         "{\"node-name\":\"drive2\",\"driver\":\"qcow2\",\"read-only\":true,"
         "\"cache\":{\"direct\":false,\"no-flush\":false},"
         "\"file\":{\"driver\":\"file\",\"filename\":\"/d/two.qcow2\"}}\n"
         "{\"node-name\":\"drive3\",\"driver\":\"raw\",\"read-only\":false,"
         "\"cache\":{\"direct\":false,\"no-flush\":true},"
-        "\"file\":{\"driver\":\"file\",\"filename\":\"/dev/fdset/1\","
+        "\"file\":{\"driver\":\"file\",\"filename\":\"/dev/fdset/3\","
         "\"discard\":\"unmap\"},\"discard\":\"unmap\",\"detect-zeroes\":\"unmap\"}\n");
-    assert_values(argv, "-add-fd", "fd=7,set=0\nfd=8,set=1\n");
+    assert_values(argv, "-add-fd", "fd=7,set=1\nfd=8,set=3\n");
 
     char device[4096];
     values_of(argv, "-device", device, sizeof device);
-    assert_non_null(strstr(device, "virtio-scsi-pci,id=scsi,ioeventfd=off\n"
-                                   "scsi-hd,bus=scsi.0,scsi-id=0,drive=drive0,"
-                                   "serial=ferry0,werror=report,rerror=report\n"
-                                   "scsi-hd,bus=scsi.0,scsi-id=1,drive=drive1,"
-                                   "serial=ferry1,werror=report,rerror=report\n"
-                                   "scsi-hd,bus=scsi.0,scsi-id=2,drive=drive2,"
-                                   "serial=ferry2,werror=report,rerror=report\n"));
+    assert_non_null(
+        strstr(device, "virtio-scsi-pci,id=scsi,hotplug=off,ioeventfd=off\n" DISK(
+                           "0") "\n" DISK("1") "\n" DISK("2") "\n"));
 }
 
 static void unknown_architecture(void **state)

@@ -21,7 +21,7 @@
 static char path0[] = "/d/a.qcow2", path1[] = "/d/b.vdi", qcow2[] = "qcow2",
             vdi[] = "vdi";
 static ferry_drive drives[] = {{.path = path0, .format = qcow2},
-                               {.path = path1, .format = vdi}};
+                               {.path = path1, .format = vdi, .target = 1}};
 static const ferry_machine_spec spec = {.drives = drives, .ndrives = 2};
 
 static ferry_evidence evidence(int status, const char *words)
@@ -59,7 +59,7 @@ static void images(void **state)
                  "/d/a.qcow2 is in use by another process "
                  "(qemu says: Failed to get \"write\" lock)");
     assert_words(
-        "qemu-system-x86_64: -device scsi-hd,bus=scsi.0,drive=drive1,serial=ferry1:"
+        "qemu-system-x86_64: -device {\"driver\":\"scsi-hd\",\"drive\":\"drive1\"}:"
         " Failed to get \"write\" lock\n"
         "Is another process using the image [/d/b.vdi]?\n",
         -FERRY_EBUSY,

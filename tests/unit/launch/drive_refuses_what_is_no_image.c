@@ -168,10 +168,10 @@ static void scratch_sizes(void **state)
     (void)state;
     ferry_drive d = {0};
     ferry_error e = {0};
-    assert_int_equal(ferry_drive_scratch(0, &d, &e), -FERRY_EINVAL);
-    assert_int_equal(ferry_drive_scratch(513, &d, &e), -FERRY_EINVAL);
-    assert_int_equal(ferry_drive_scratch(UINT64_MAX - 511, &d, &e), -FERRY_EINVAL);
-    assert_int_equal(ferry_drive_scratch(1 << 20, &d, &e), 0);
+    assert_int_equal(ferry_drive_scratch(0, NULL, &d, &e), -FERRY_EINVAL);
+    assert_int_equal(ferry_drive_scratch(513, NULL, &d, &e), -FERRY_EINVAL);
+    assert_int_equal(ferry_drive_scratch(UINT64_MAX - 511, NULL, &d, &e), -FERRY_EINVAL);
+    assert_int_equal(ferry_drive_scratch(1 << 20, NULL, &d, &e), 0);
     assert_null(d.path);
     assert_int_equal(d.scratch_bytes, 1 << 20);
     ferry_drive_done(&d);

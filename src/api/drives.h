@@ -1,0 +1,10 @@
+/* The VM's list of drives, for launch.c. The calls themselves are public (guestferry/vm.h). */
+#ifndef FERRY_API_DRIVES_H
+#define FERRY_API_DRIVES_H
+
+#include "api/internal.h"
+
+/* Before a launch: every drive's target is its place in the list. */
+void ferry_vm_number_drives(ferry_vm *vm);
+
+#endif
