@@ -18,39 +18,9 @@ import sys
 import tempfile
 import time
 
-from peer import new_peer
-from side import Side
-
-MIB = 1 << 20
-
-
-# ---- the sides ---------------------------------------------------------------------------
-
-
-def new_side(name, work):
-    if name == "ours":
-        return Side(name, ["bench_worker"])
-    return new_peer(work)
-
+from material import MIB, build_peers_appliance, in_order, log, make_file, make_image, new_side
 
 # ---- the material ------------------------------------------------------------------------
-
-
-def make_file(path, mib):
-    block = os.urandom(MIB)
-    with open(path, "wb") as f:
-        for i in range(mib):
-            f.write(i.to_bytes(8, "little") + block[8:])
-
-
-def make_image(path, mib):
-    """ext4 without work that its first mount would go on with in the background."""
-    with open(path, "wb") as f:
-        f.truncate(mib * MIB)
-    subprocess.run(
-        ["mkfs.ext4", "-q", "-F", "-E", "lazy_itable_init=0,lazy_journal_init=0", path],
-        check=True,
-    )
 
 
 class Material:
@@ -139,14 +109,6 @@ def workloads(args):
 
 
 # ---- measuring ---------------------------------------------------------------------------
-
-
-def in_order(sides, number):
-    return sides if number % 2 == 0 else sides[::-1]
-
-
-def log(text):
-    print(text, file=sys.stderr, flush=True)
 
 
 class Results:
@@ -333,11 +295,7 @@ def measure(args, work):
     results = Results()
     report = {"size_mib": args.size_mib, "rounds": args.rounds, "cpus": os.cpu_count()}
     if not args.alone:
-        log("building libguestfs' appliance (not counted)")
-        first = new_side("libguestfs", work)
-        first.tell("launch", m.image("libguestfs"))
-        first.tell("shutdown")
-        first.close()
+        build_peers_appliance(m.image("libguestfs"), work)
     if not args.only or "launch" in args.only:
         launches(names, m, args.rounds, results)
     transfers(names, m, args, results)

@@ -7,7 +7,7 @@
  * Only the public API; the blocking layer where one thing is done at a time, ops where many are
  * in flight. peer_libguestfs.py answers the same commands. Words hold no spaces: bench.py
  * makes all the names. */
-#include <guestferry.h>
+#include "worker.h"
 
 #include <stdbool.h>
 #include <stdio.h>
@@ -16,30 +16,21 @@
 #include <time.h>
 #include <unistd.h>
 
-#define WORDS_MAX 8
 #define FLIGHT_MAX 256
 
-struct worker {
-    ferry_ctx *ctx;
-    ferry_vm *vm;
-    ferry_error e;
-    char *word[WORDS_MAX]; /* of the command */
-    int n;
-};
-
-static double now(void)
+double now(void)
 {
     struct timespec t;
     clock_gettime(CLOCK_MONOTONIC, &t);
     return (double)t.tv_sec + (double)t.tv_nsec / 1e9;
 }
 
-static const char *word(const struct worker *w, int i)
+const char *word(const struct worker *w, int i)
 {
     return i < w->n ? w->word[i] : "";
 }
 
-static int number(const struct worker *w, int i)
+int number(const struct worker *w, int i)
 {
     return atoi(word(w, i));
 }
@@ -184,10 +175,18 @@ static const struct command {
     const char *name;
     int (*run)(struct worker *w);
 } commands[] = {
-    {"launch", cmd_launch},     {"mount", cmd_mount}, {"shutdown", cmd_shutdown},
-    {"mkdir", cmd_mkdir},       {"rm", cmd_rm},       {"sync", cmd_sync},
-    {"upload", cmd_upload},     {"small", cmd_small}, {"stat", cmd_stat},
+    {"launch", cmd_launch},
+    {"mount", cmd_mount},
+    {"shutdown", cmd_shutdown},
+    {"mkdir", cmd_mkdir},
+    {"rm", cmd_rm},
+    {"sync", cmd_sync},
+    {"upload", cmd_upload},
+    {"small", cmd_small},
+    {"stat", cmd_stat},
     {"download", cmd_download},
+    {"cancel", cmd_cancel},
+    {"cancel_launch", cmd_cancel_launch},
 };
 
 static const struct command *find(const char *name)
@@ -207,13 +206,14 @@ static void run(struct worker *w, char *line)
         w->word[w->n++] = s;
 
     const struct command *c = find(word(w, 0));
+    w->more[0] = '\0';
     double start = now();
     int r = c ? c->run(w) : -FERRY_ENOSYS;
     double took = now() - start;
     if (r < 0)
         printf("{\"error\": %d}\n", r);
     else
-        printf("{\"s\": %.6f}\n", took);
+        printf("{\"s\": %.6f%s}\n", took, w->more);
     fflush(stdout);
     if (r < 0)
         fprintf(stderr, "bench_worker: %s: %s\n", word(w, 0), c ? w->e.msg : "what?");
