@@ -67,6 +67,7 @@ struct ferry_vm {
     ferry_machine_spec spec;
     ferry_launch_times times;
     char *console; /* tail, kept when the machine goes; malloced */
+    char *no_kvm;  /* why the last launch did without; malloced; NULL: no memory */
     uint32_t launch_timeout_ms, call_timeout_ms, grace_ms, heartbeat_ms;
 
     /* loop */

@@ -8,6 +8,8 @@
 #include "api_hash.h"
 
 #include <errno.h>
+#include <stdlib.h>
+#include <string.h>
 
 /* ---- launch ------------------------------------------------------------------------ */
 
@@ -62,6 +64,8 @@ static void remember(ferry_vm *vm)
     atomic_store(&vm->accel, accel == FERRY_ACCEL_KVM ? "kvm" : "tcg");
     pthread_mutex_lock(&vm->lock);
     vm->times = ferry_machine_times(vm->machine);
+    free(vm->no_kvm);
+    vm->no_kvm = strdup(ferry_machine_no_kvm(vm->machine));
     pthread_mutex_unlock(&vm->lock);
 }
 
