@@ -240,6 +240,7 @@ static FERRY_CO int run_shutdown(ferry_op *op, ferry_error *e)
         *e = later;
         r = r2;
     }
+    ferry_op_leave(op, r < 0 ? FERRY_LEFT_UNKNOWN : FERRY_LEFT_NOTHING, 0, NULL);
     return r;
 }
 
