@@ -135,11 +135,19 @@ def _boot_list(tree, moddir, wanted):
             f.write(f"{target} {params.get(_name(path), '')}".rstrip() + "\n")
 
 
-def modules(tree, kernel, boot, demand):
+def _lane_list(tree, moddir, wanted):
+    """Lists modules where they are, for daemon/dax.c."""
+    below = os.path.join("/", os.path.relpath(moddir, tree))
+    with open(os.path.join(tree, "etc/ferryd/lane-modules"), "w") as f:
+        for path in _load_order(moddir, wanted):
+            f.write(f"{below}/{path}\n")
+
+
+def modules(tree, kernel, boot, lane, demand):
     """All modules below usr/lib/modules, with the indexes that modprobe reads, and
-    those that the daemon loads itself."""
-    names = [w.split()[0] for w in boot]
-    _dracut_install(tree, "--kerneldir", kernel.modules, "--module", *names, *demand)
+    lists of those that the daemon loads itself."""
+    names = [*(w.split()[0] for w in boot), *lane, *demand]
+    _dracut_install(tree, "--kerneldir", kernel.modules, "--module", *names)
 
     moddir = os.path.join(tree, "usr/lib/modules", kernel.release)
     for name in ["modules.builtin", "modules.builtin.modinfo", "modules.order"]:
@@ -147,6 +155,7 @@ def modules(tree, kernel, boot, demand):
     _strip(moddir)
     subprocess.run(["depmod", "-b", tree, kernel.release], check=True)
     _boot_list(tree, moddir, boot)
+    _lane_list(tree, moddir, lane)
 
 
 # ---- the split ----------------------------------------------------------------------

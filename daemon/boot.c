@@ -7,6 +7,7 @@
 #include "boot.h"
 
 #include "base/auto.h"
+#include "modules.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -23,12 +24,9 @@
 #include <sys/reboot.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
-#include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
 
-/* One module per line, dependencies first: "PATH [PARAMETERS]". Written by
- * appliance/build. */
 #define BOOT_MODULES "/etc/ferryd/boot-modules"
 
 /* appliance/build's usr.img, on qemu's command line as virtio-blk. */
@@ -113,47 +111,6 @@ static void close_stdin(void)
     FERRY_AUTO(fd) int fd = open("/dev/null", O_RDWR | O_CLOEXEC);
     if (fd >= 0)
         dup2(fd, STDIN_FILENO);
-}
-
-/* ---- modules --------------------------------------------------------------------- */
-
-/* `line` is "PATH [PARAMETERS]" and is cut in two here. */
-static int load_module(char *line)
-{
-    const char *params = "";
-    char *blank = strchr(line, ' ');
-    if (blank) {
-        *blank = '\0';
-        params = blank + 1;
-    }
-
-    FERRY_AUTO(fd) int fd = open(line, O_RDONLY | O_CLOEXEC);
-    if (fd < 0)
-        return complain(-errno, "open", line);
-
-    /* EEXIST: built in or there already. ENODEV: an optional feature this CPU lacks. */
-    if (syscall(SYS_finit_module, fd, params, 0) < 0 && errno != EEXIST &&
-        errno != ENODEV)
-        return complain(-errno, "load", line);
-    return 0;
-}
-
-/* Directly: a fork and exec of modprobe each would take longer than the loading. */
-static int load_boot_modules(void)
-{
-    FILE *list = fopen(BOOT_MODULES, "re");
-    if (!list)
-        return complain(-errno, "open", BOOT_MODULES);
-
-    int r = 0;
-    char line[256];
-    while (r == 0 && fgets(line, sizeof line, list)) {
-        line[strcspn(line, "\n")] = '\0';
-        if (line[0] != '\0')
-            r = load_module(line);
-    }
-    fclose(list);
-    return r;
 }
 
 /* ---- disks ----------------------------------------------------------------------- */
@@ -277,7 +234,7 @@ int ferryd_boot(struct ferryd_boot *ret)
     if (r == 0)
         r = open_uevents(&events);
     if (r == 0)
-        r = load_boot_modules();
+        r = ferryd_modules_load(BOOT_MODULES);
     if (r == 0)
         r = hold_disks();
     if (r == 0)

@@ -22,7 +22,6 @@
 #include "daemon_calls.h"
 
 #include <guestferry/error.h>
-#include <guestferry/op.h>
 
 #include <stdatomic.h>
 #include <stdbool.h>
@@ -40,15 +39,11 @@ struct ferryd {
 
     ferry_sem mounting;     /* held by whoever changes what is mounted or partitioned */
     bool volumes_activated; /* by us: to be deactivated at the end */
+    int lane_fd; /* tests: memory that stands for the lane's device; -1: the device */
+    uint64_t lane_bytes;  /* of its slots, once it was offered */
+    ferry_lane_map *lane; /* NULL: not open */
     bool fuse;              /* a file system that is a process has been mounted */
     ferry_list labels;      /* ferryd_label.link (drives.h) */
-};
-
-/* What a transfer leaves behind: ferry_leftover of guestferry/op.h. */
-struct ferryd_left {
-    ferry_leftover_kind kind;
-    uint64_t bytes;
-    char *path; /* malloced; NULL: none */
 };
 
 struct ferryd_call {
@@ -59,8 +54,7 @@ struct ferryd_call {
     ferry_list link;
     ferry_scope scope; /* open while `running` */
     bool running;
-    atomic_int cancelled;    /* 0 or the code: what blocking work looks at (block.h) */
-    struct ferryd_left left; /* set by transfers: goes with the REPLY */
+    atomic_int cancelled; /* 0 or the code: what blocking work looks at (block.h) */
     ferry_buf *items; /* of a list, not yet sent (gen/daemon_dispatch.c); NULL: none */
 };
 

@@ -53,7 +53,19 @@ static void region_run(void *arg)
     d->r = ferryd_source_region(&d->source, d->next, d->end, &d->hole, &d->data);
 }
 
-/* The next piece: 1 and its place in file and ring, 0 at the end. */
+/* A slot of the lane, which may be too small for all of *len, or memory of our own. */
+static FERRY_CO int get_buf(struct download *d, size_t *len, ferry_buf **ret)
+{
+    int r = ferry_stream_slot(d->call->stream, *len, ret);
+    if (r == 0)
+        return ferry_buf_new(FERRYD_PIECE, ret);
+    if (r > 0 && (*ret)->cap < *len)
+        *len = (*ret)->cap;
+    return r < 0 ? r : 0;
+}
+
+/* The next piece: 1, its place in file and ring, and its buffer there; 0 at the end. In order, and so
+ * are the slots: the first to be sent is the first to have one. */
 static FERRY_CO int plan_next(struct download *d, uint64_t *ret_offset, size_t *ret_len,
                               uint64_t *ret_number)
 {
@@ -72,10 +84,15 @@ static FERRY_CO int plan_next(struct download *d, uint64_t *ret_offset, size_t *
     }
 
     size_t len = d->data < FERRYD_PIECE ? (size_t)d->data : FERRYD_PIECE;
+    ferry_buf *buf = NULL;
+    int r = get_buf(d, &len, &buf);
+    if (r < 0)
+        return r;
     *ret_number = d->planned++;
     *ret_offset = d->next;
     *ret_len = len;
     struct place *p = &d->ring[*ret_number % READ_AHEAD];
+    p->buf = buf;
     p->hole = d->hole;
     d->hole = 0;
     d->data -= len;
@@ -112,19 +129,11 @@ static void read_run(void *arg)
 }
 
 static FERRY_CO int read_piece(struct download *d, uint64_t offset, size_t len,
-                               ferry_buf **ret)
+                               ferry_buf *b)
 {
-    FERRY_AUTO(buf) ferry_buf *b = NULL;
-    int r = ferry_buf_new(FERRYD_PIECE, &b);
-    if (r < 0)
-        return r;
     struct reading x = {.d = d, .buf = b, .len = len, .offset = offset};
-    r = len > 0 ? ferryd_block(read_run, &x) : 0;
-    if (r == 0)
-        r = x.r;
-    if (r == 0)
-        *ret = ferry_take(&b);
-    return r;
+    int r = len > 0 ? ferryd_block(read_run, &x) : 0;
+    return r == 0 ? x.r : r;
 }
 
 static FERRY_CO int reader(void *arg)
@@ -138,7 +147,7 @@ static FERRY_CO int reader(void *arg)
             return r;
 
         struct place *p = &d->ring[number % READ_AHEAD];
-        r = read_piece(d, offset, len, &p->buf);
+        r = read_piece(d, offset, len, p->buf);
         if (r < 0)
             return r;
         /* Truncated under us: what was there is sent, the rest is not made up. */

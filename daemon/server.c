@@ -5,6 +5,7 @@
 #include "base/error.h"
 #include "block.h"
 #include "drives.h"
+#include "lane.h"
 #include "root.h"
 
 #include "api_hash.h"
@@ -17,6 +18,7 @@ int ferryd_new(ferry_loop *loop, const char *root_path, struct ferryd **ret)
 
     d->loop = loop;
     d->root_path = root_path;
+    d->lane_fd = -1;
     ferry_list_init(&d->calls);
     ferry_list_init(&d->labels);
     ferry_cond_init(&d->ended);
@@ -31,6 +33,7 @@ void ferryd_free(struct ferryd *d)
         return;
     ferryd_root_close(d);
     ferryd_labels_free(d);
+    ferryd_lane_close(d);
     free(d);
 }
 
@@ -51,7 +54,10 @@ static FERRY_CO int serve_conn(struct ferryd *d, ferry_error *e)
 
 int ferryd_serve(struct ferryd *d, ferry_link *link, ferry_error *e)
 {
-    const ferry_conn_opts opts = {.server = true, .on_call = ferryd_dispatch, .arg = d};
+    const ferry_conn_opts opts = {.server = true,
+                                  .on_call = ferryd_dispatch,
+                                  .on_lane = ferryd_lane_offered,
+                                  .arg = d};
     int r = ferry_conn_new(d->loop, link, &opts, &d->conn);
     if (r < 0)
         return ferry_fail(e, r, "connection", "%s", ferry_strerror(r));

@@ -15,7 +15,6 @@
 #include "async/thread.h"
 #include "base/error.h"
 #include "launch/machine.h"
-#include "proto/codec.h"
 #include "proto/conn.h"
 
 #include <guestferry/ctx.h>
@@ -62,13 +61,12 @@ struct ferry_vm {
     atomic_int state;         /* ferry_vm_state */
     atomic_uint cancel_epoch; /* ferry_vm_cancel_all() counts it up */
     atomic_uint kills;        /* ferry_vm_kill() counts it up */
-    _Atomic(const char *) accel;
+    _Atomic(const char *) accel, lane_text;
 
     pthread_mutex_t lock; /* drives and times: any thread before and after launch */
     ferry_machine_spec spec;
     ferry_launch_times times;
     char *console; /* tail, kept when the machine goes; malloced */
-    char *no_kvm;  /* why the last launch did without; malloced; NULL: no memory */
     uint32_t launch_timeout_ms, call_timeout_ms, grace_ms, heartbeat_ms;
 
     /* loop */
@@ -80,6 +78,7 @@ struct ferry_vm {
     ferry_post adopt_post, free_post, reap_post;
     ferry_machine *machine;
     ferry_conn *conn;
+    ferry_lane_map *lane;   /* NULL: none */
     ferry_sem plugging;     /* held by whoever adds or removes a drive */
     unsigned machine_users; /* tasks that are inside the machine: it is not freed */
     bool quit;              /* asks the keeper to end it in good order */
@@ -110,10 +109,8 @@ struct ferry_op {
     uint64_t started_ms;
     _Atomic uint64_t ended_ms; /* 0: not yet */
 
-    /* valid once state is not PENDING; the loop's until then */
+    /* valid once state is not PENDING */
     ferry_error error;
-    ferry_left left;
-    uint64_t found, resumed; /* ferry_leftover */
 
     /* the body: belongs to run() */
     ferry_op_run run;
@@ -158,8 +155,6 @@ int ferry_op_new(ferry_vm *vm, const char *name, ferry_op_run run, void *body,
 int ferry_op_submit(ferry_op *op, ferry_op **ret, ferry_error *e);
 void ferry_op_look(ferry_op *op); /* loop: has a cancel or timeout been asked for? */
 void ferry_op_phase(ferry_op *op, const char *phase);
-/* Loop: what is left of it. Takes over path (malloced, or NULL). */
-void ferry_op_leave(ferry_op *op, ferry_leftover_kind kind, uint64_t bytes, char *path);
 void ferry_op_unref(ferry_op *op);
 
 /* ---- vm.c, keeper.c ---------------------------------------------------------------- */

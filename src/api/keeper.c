@@ -8,6 +8,7 @@
  */
 #include "api/heartbeat.h"
 #include "api/internal.h"
+#include "api/lane.h"
 #include "base/trace.h"
 
 #include <errno.h>
@@ -157,6 +158,7 @@ int ferry_vm_keep(void *arg)
     vm->machine = NULL;
     ferry_conn_free(vm->conn);
     vm->conn = NULL;
+    ferry_lane_drop(vm);
     ferry_machine_free(m);
     ferry_vm_set_state(vm, orderly ? FERRY_VM_DOWN : FERRY_VM_DEAD);
     return 0;

@@ -1,5 +1,6 @@
 /* Launch and shutdown as ops. What ends a launched VM otherwise is keeper.c. */
 #include "api/drives.h"
+#include "api/lane.h"
 #include "api/settle.h"
 #include "base/auto.h"
 #include "base/trace.h"
@@ -8,8 +9,6 @@
 #include "api_hash.h"
 
 #include <errno.h>
-#include <stdlib.h>
-#include <string.h>
 
 /* ---- launch ------------------------------------------------------------------------ */
 
@@ -25,10 +24,15 @@ static void on_log(void *arg, const char *text, size_t len)
     FERRY_TRACE(daemon, "%s", line);
 }
 
+static void on_lane(void *arg, const ferry_lane_shape *shape)
+{
+    ferry_lane_answered(arg, shape);
+}
+
 static FERRY_CO int greet(void *arg, ferry_link *channel, ferry_error *e)
 {
     ferry_op *op = arg;
-    ferry_conn_opts o = {.on_log = on_log, .arg = op->vm};
+    ferry_conn_opts o = {.on_log = on_log, .on_lane = on_lane, .arg = op->vm};
     ferry_conn *conn = NULL;
     int r = ferry_conn_new(op->ctx->loop, channel, &o, &conn);
     if (r < 0)
@@ -64,8 +68,6 @@ static void remember(ferry_vm *vm)
     atomic_store(&vm->accel, accel == FERRY_ACCEL_KVM ? "kvm" : "tcg");
     pthread_mutex_lock(&vm->lock);
     vm->times = ferry_machine_times(vm->machine);
-    free(vm->no_kvm);
-    vm->no_kvm = strdup(ferry_machine_no_kvm(vm->machine));
     pthread_mutex_unlock(&vm->lock);
 }
 
@@ -75,10 +77,12 @@ static FERRY_CO int start_machine(ferry_op *op, ferry_error *e)
     ferry_machine_hooks hooks = {.greet = greet, .phase = on_phase, .arg = op};
     ferry_scope s;
 
+    ferry_lane_make(vm);
     ferry_scope_open(&s, 0);
     ferry_scope_deadline(&s, vm->launch_timeout_ms);
     int r = ferry_machine_start(&vm->spec, &hooks, &vm->machine, e);
     ferry_scope_join(&s);
+    ferry_lane_made(vm, r == 0 && ferry_machine_lane(vm->machine));
     if (r == 0)
         return 0;
     if (vm->conn) {
@@ -122,6 +126,7 @@ static FERRY_CO int take_over(ferry_op *op, ferry_error *e)
         vm->machine = NULL;
         ferry_conn_free(vm->conn);
         vm->conn = NULL;
+        ferry_lane_drop(vm);
         ferry_machine_free(m);
         return r;
     }
@@ -240,7 +245,6 @@ static FERRY_CO int run_shutdown(ferry_op *op, ferry_error *e)
         *e = later;
         r = r2;
     }
-    ferry_op_leave(op, r < 0 ? FERRY_LEFT_UNKNOWN : FERRY_LEFT_NOTHING, 0, NULL);
     return r;
 }
 

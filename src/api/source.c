@@ -108,9 +108,10 @@ static int settle(ferry_source *s, struct open_job *j)
     if (s->path && fd < 0)
         return -errno;
     int r = open_stream(s, fd, &s->link);
-    if (r != -EPERM)
+    if (r < 0 && r != -EPERM)
         return r;
-    s->kind = FERRY_SOURCE_SEQUENCE;
+    if (r == -EPERM)
+        s->kind = FERRY_SOURCE_SEQUENCE;
     return ferry_file_new(ferry_take_fd(&j->fd), &s->file);
 }
 
@@ -217,6 +218,17 @@ static size_t at_most(uint64_t n)
     return n < FERRY_FRAME_MAX ? (size_t)n : FERRY_FRAME_MAX;
 }
 
+/* A slot of the lane, or memory of our own. An error is the stream's, which its reply explains. */
+static FERRY_CO int get_buf(ferry_source *s, uint64_t want, ferry_buf **ret,
+                            ferry_error *e)
+{
+    int r = s->stream ? ferry_stream_slot(s->stream, want, ret) : 0;
+    if (r != 0)
+        return r < 0 ? r : 0;
+    r = ferry_buf_new(at_most(want), ret);
+    return r < 0 ? failed(s, r, e) : 0;
+}
+
 static FERRY_CO int next_of_file(ferry_source *s, ferry_piece *ret, ferry_error *e)
 {
     if (s->offset >= s->end)
@@ -227,11 +239,11 @@ static FERRY_CO int next_of_file(ferry_source *s, ferry_piece *ret, ferry_error 
             return r < 0 ? failed(s, r, e) : r;
     }
     FERRY_AUTO(buf) ferry_buf *b = NULL;
-    size_t want = at_most(s->data_end - s->offset);
-    int r = ferry_buf_new(want, &b);
+    uint64_t want = s->data_end - s->offset;
+    int r = get_buf(s, want, &b, e);
     if (r < 0)
-        return failed(s, r, e);
-    ssize_t n = ferry_fs_read(s->file, b, want, s->offset);
+        return r;
+    ssize_t n = ferry_fs_read(s->file, b, want < b->cap ? want : b->cap, s->offset);
     if (n < 0)
         return failed(s, (int)n, e);
     if (n == 0)
@@ -243,30 +255,60 @@ static FERRY_CO int next_of_file(ferry_source *s, ferry_piece *ret, ferry_error 
     return new_piece(&b, ret);
 }
 
+/* What there is now: a pipe gives 64 KiB at a time, and its writer has written more meanwhile. */
+static FERRY_CO ssize_t read_stream(ferry_source *s, ferry_buf *b)
+{
+    int more = 0;
+    ssize_t n = ferry_link_read(s->link, b);
+    int fd = s->file ? s->file->fd : s->fd;
+    while (n > 0 && ferry_buf_room(b) > 0 && ioctl(fd, FIONREAD, &more) == 0 && more > 0)
+        n = ferry_link_read(s->link, b);
+    return n < 0 ? n : (ssize_t)b->len;
+}
+
+/* What came is too little for a slot. */
+static int leave_slot(ferry_source *s, ferry_buf **b, ferry_error *e)
+{
+    ferry_buf *copy = NULL;
+    if (!ferry_buf_is_lent(*b) || (*b)->len >= FERRY_SLOT_WORTH)
+        return 0;
+    int r = ferry_buf_copy((*b)->data, (*b)->len, &copy);
+    if (r < 0)
+        return failed(s, r, e);
+    ferry_buf_unref(*b);
+    *b = copy;
+    return 0;
+}
+
 static FERRY_CO int next_in_sequence(ferry_source *s, ferry_piece *ret, ferry_error *e)
 {
     FERRY_AUTO(buf) ferry_buf *b = NULL;
-    int r = ferry_buf_new(FERRY_FRAME_MAX, &b);
+    int r = get_buf(s, FERRY_FRAME_MAX, &b, e);
     if (r < 0)
-        return failed(s, r, e);
+        return r;
     ssize_t n = s->kind == FERRY_SOURCE_STREAM
-                    ? ferry_link_read(s->link, b)
-                    : ferry_fs_read(s->file, b, FERRY_FRAME_MAX, FERRY_FS_IN_SEQUENCE);
+                    ? read_stream(s, b)
+                    : ferry_fs_read(s->file, b, b->cap, FERRY_FS_IN_SEQUENCE);
     if (n < 0)
         return failed(s, (int)n, e);
-    return n == 0 ? 0 : new_piece(&b, ret);
+    if (n == 0)
+        return 0;
+    r = leave_slot(s, &b, e);
+    return r < 0 ? r : new_piece(&b, ret);
 }
 
-static int next_of_memory(ferry_source *s, ferry_piece *ret, ferry_error *e)
+static FERRY_CO int next_of_memory(ferry_source *s, ferry_piece *ret, ferry_error *e)
 {
     if (s->offset >= s->end)
         return 0;
     FERRY_AUTO(buf) ferry_buf *b = NULL;
-    size_t n = at_most(s->end - s->offset);
-    int r = ferry_buf_copy(s->memory + s->offset, n, &b);
+    uint64_t want = s->end - s->offset;
+    int r = get_buf(s, want, &b, e);
     if (r < 0)
-        return failed(s, r, e);
-    s->offset += n;
+        return r;
+    b->len = want < b->cap ? (size_t)want : b->cap;
+    memcpy(b->data, s->memory + s->offset, b->len);
+    s->offset += b->len;
     return new_piece(&b, ret);
 }
 

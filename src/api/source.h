@@ -29,12 +29,13 @@ typedef struct ferry_source {
     const uint8_t *memory;
 
     ferry_source_kind kind;
-    ferry_file *file;
+    ferry_file *file; /* STREAM: only to ask how much is waiting */
     ferry_link *link;
-    uint64_t offset;   /* of the next byte */
-    uint64_t end;      /* FILE, MEMORY: where it ends */
-    uint64_t data_end; /* FILE: [offset, data_end) is known to be data */
-    uint64_t length;   /* bytes that will come; 0: unknown */
+    uint64_t offset;      /* of the next byte */
+    uint64_t end;         /* FILE, MEMORY: where it ends */
+    uint64_t data_end;    /* FILE: [offset, data_end) is known to be data */
+    uint64_t length;      /* bytes that will come; 0: unknown */
+    ferry_stream *stream; /* where the pieces go: they are read into slots of its lane */
 } ferry_source;
 
 /* A regular file's descriptor is left positioned behind what was read. */
@@ -43,7 +44,7 @@ void ferry_source_done(ferry_source *s);
 /* Opens it and finds out its kind and length. The error names it. */
 FERRY_CO int ferry_source_open(ferry_source *s, ferry_error *e);
 
-/* 1 and a piece of at most FERRY_FRAME_MAX bytes (or a hole of any length); 0 at the end; a
+/* 1 and a piece (a slot of the lane, at most FERRY_FRAME_MAX bytes, or a hole of any length); 0 at the end; a
  * negative code with e filled, or the cancel code. */
 FERRY_CO int ferry_source_next(ferry_source *s, ferry_piece *ret, ferry_error *e);
 

@@ -5,10 +5,10 @@
  */
 #include "api/call.h"
 #include "api/hangup.h"
+#include "api/lane.h"
 #include "api/meter.h"
 #include "api/opts.h"
 #include "api/source.h"
-#include "api/verify.h"
 #include "base/auto.h"
 
 #include <guestferry/transfer.h>
@@ -24,9 +24,8 @@ struct upload {
     ferry_source source;
     char *dst;
     ferry_upload_opts opts;
+    ferry_vm *vm;
     ferry_stream *stream;
-    uint64_t resume_at,
-        resume_stamp; /* of the partial: what was equal, and which it was */
 };
 
 static void upload_free(void *arg)
@@ -42,10 +41,11 @@ static void upload_free(void *arg)
 static void read_progress(void *arg, uint64_t *ret_bytes, uint64_t *ret_total)
 {
     struct upload *u = arg;
-    *ret_bytes = u->resume_at + ferry_stream_acked(u->stream);
+    *ret_bytes = ferry_stream_acked(u->stream);
     *ret_total = u->source.length ? u->source.length : u->opts.total;
 }
 
+/* A source that does not know its length asks for the lane when it has shown some. */
 static FERRY_CO int send_all(struct upload *u, uint64_t *ret_sent, ferry_error *e)
 {
     for (;;) {
@@ -57,6 +57,7 @@ static FERRY_CO int send_all(struct upload *u, uint64_t *ret_sent, ferry_error *
             ferry_stream_finish(u->stream);
             return 0;
         }
+        ferry_lane_want(u->vm, *ret_sent);
         *ret_sent += p.hole ? p.hole : p.data.len;
         r = p.hole ? ferry_stream_write_hole(u->stream, p.hole)
                    : ferry_stream_write(u->stream, p.data); /* owns it, even on error */
@@ -93,8 +94,8 @@ static FERRY_CO int transfer(ferry_op *op, struct upload *u, ferry_error *e)
         return ferry_fail(e, -FERRY_EIO, "upload", "%s: %llu bytes sent, %llu written",
                           u->dst, (unsigned long long)sent,
                           (unsigned long long)ret.value);
-    atomic_store(&op->total, u->resume_at + sent);
-    atomic_store(&op->bytes, u->resume_at + sent);
+    atomic_store(&op->total, sent);
+    atomic_store(&op->bytes, sent);
     return 0;
 }
 
@@ -111,9 +112,6 @@ static FERRY_CO int call(ferry_op *op, struct upload *u, ferry_error *e)
         .durable = u->opts.durable != 0,
         .offset = u->opts.offset,
         .total = u->source.length ? u->source.length : u->opts.total,
-        .keep = u->opts.keep_partial || u->opts.resume,
-        .resume_at = u->resume_at,
-        .resume_stamp = u->resume_stamp,
     };
     int r = ferry_call_encode(&ferry_desc_upload, &args, &body);
     if (r < 0)
@@ -121,38 +119,15 @@ static FERRY_CO int call(ferry_op *op, struct upload *u, ferry_error *e)
     r = ferry_call_open(op, &ferry_desc_upload, body, &st, e);
     if (r < 0)
         return r;
-    u->stream = st;
+    u->stream = u->source.stream = st;
+    ferry_lane_want(op->vm, args.total);
     return transfer(op, u, e);
-}
-
-/* A source that cannot be read twice has nothing to compare. */
-static FERRY_CO int find_partial(ferry_op *op, struct upload *u, ferry_error *e)
-{
-    ferry_source *s = &u->source;
-    ferry_verify v = {.path = u->dst,
-                      .partial = true,
-                      .file = s->file,
-                      .memory = s->memory,
-                      .at = s->offset,
-                      .length = s->length,
-                      .stall_ms = u->opts.stall_ms,
-                      .where = "upload"};
-    if (s->kind != FERRY_SOURCE_FILE && s->kind != FERRY_SOURCE_MEMORY)
-        return 0;
-    int r = ferry_verify_run(op, &v, e);
-    if (r < 0)
-        return r;
-    op->found = op->left.kind == FERRY_LEFT_PARTIAL ? op->left.bytes : 0;
-    op->resumed = v.same;
-    u->resume_at = v.same;
-    u->resume_stamp = v.stamp;
-    s->offset += v.same;
-    return 0;
 }
 
 static FERRY_CO int run_upload(ferry_op *op, ferry_error *e)
 {
     struct upload *u = op->body;
+    u->vm = op->vm;
     int r = ferry_vm_check_up(op->vm, "upload", e);
     if (r < 0)
         return r;
@@ -160,10 +135,7 @@ static FERRY_CO int run_upload(ferry_op *op, ferry_error *e)
     r = ferry_source_open(&u->source, e);
     if (r == 0) {
         atomic_store(&op->total, u->source.length ? u->source.length : u->opts.total);
-        if (u->opts.resume)
-            r = find_partial(op, u, e);
-        if (r == 0)
-            r = call(op, u, e);
+        r = call(op, u, e);
     }
     ferry_source_done(&u->source);
     return r;
@@ -202,10 +174,6 @@ static int start(ferry_vm *vm, const ferry_source *source, const char *dst,
     r = u->dst ? ferry_opts_take("upload", "ferry_upload_opts", opts, &u->opts,
                                  sizeof u->opts, e)
                : ferry_fail(e, -FERRY_ENOMEM, "upload", "out of memory");
-    if (r == 0 && u->opts.resume && (u->opts.in_place || u->opts.offset))
-        r = ferry_fail(e, -FERRY_EINVAL, "upload",
-                       "resume: not in place; go on with offset and the rest of the "
-                       "source");
     if (r < 0) {
         upload_free(u);
         return r;

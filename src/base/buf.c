@@ -92,6 +92,10 @@ void ferry_buf_unref(ferry_buf *b)
     assert(b->refs > 0 && "ferry_buf unreferenced too often");
     if (--b->refs > 0)
         return;
+    if (b->release) {
+        b->release(b);
+        return;
+    }
     release(b->data, b->cap);
     free(b);
 }

@@ -8,6 +8,7 @@
 #ifndef FERRY_BASE_BUF_H
 #define FERRY_BASE_BUF_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -19,6 +20,9 @@ typedef struct ferry_buf {
     size_t len; /* bytes set */
     size_t cap; /* bytes allocated at data */
     uint8_t *data;
+    /* Called with the last reference, frees b and gives back what is at data; NULL: both
+     * are of the heap. */
+    void (*release)(struct ferry_buf *b);
 } ferry_buf;
 
 /* A new buffer of at least `cap` bytes, len 0, one reference. -ENOMEM. */
@@ -30,6 +34,12 @@ void ferry_buf_unref(ferry_buf *b); /* NULL is allowed */
 
 /* Frees the blocks this thread keeps for its next buffers. A loop calls it at its end. */
 void ferry_buf_drop_kept(void);
+
+/* Memory that somebody waits to have back: not to be hoarded. */
+static inline bool ferry_buf_is_lent(const ferry_buf *b)
+{
+    return b->release;
+}
 
 static inline size_t ferry_buf_room(const ferry_buf *b)
 {

@@ -5,6 +5,7 @@
 #include "launch/blockdev.h"
 
 #include <errno.h>
+#include <inttypes.h>
 #include <jansson.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -111,6 +112,19 @@ static void add_append(struct args *a, const ferry_argv_in *in)
         p->append, *tcg ? " " : "", tcg, *one_cpu ? " " : "", one_cpu);
 }
 
+/* What a lane takes of the room for memory that is plugged in: it is aligned to the largest pages. */
+#define LANE_ROOM_MIB 2048
+
+static void add_memory(struct args *a, const ferry_argv_in *in)
+{
+    uint32_t mib = in->memory_mib ? in->memory_mib : DEFAULT_MEMORY_MIB;
+    add(a, "-m");
+    if (in->lane_bytes)
+        add(a, "%u,maxmem=%" PRIu64 "M", mib, (uint64_t)mib + LANE_ROOM_MIB);
+    else
+        add(a, "%u", mib);
+}
+
 static void add_base(struct args *a, const ferry_argv_in *in)
 {
     const ferry_platform *p = in->platform;
@@ -133,8 +147,7 @@ static void add_base(struct args *a, const ferry_argv_in *in)
     add(a, "%s", kvm ? "kvm" : "tcg");
     add(a, "-cpu");
     add(a, "%s", kvm ? p->cpu_kvm : p->cpu_tcg);
-    add(a, "-m");
-    add(a, "%u", in->memory_mib ? in->memory_mib : DEFAULT_MEMORY_MIB);
+    add_memory(a, in);
     add(a, "-smp");
     add(a, "%u", in->cpus ? in->cpus : DEFAULT_CPUS);
 
@@ -215,6 +228,30 @@ static void add_drives(struct args *a, const ferry_argv_in *in)
     }
 }
 
+static unsigned count_scratches(const ferry_argv_in *in)
+{
+    unsigned n = 0;
+    for (unsigned i = 0; i < in->ndrives; i++)
+        n += !in->drives[i].path;
+    return n;
+}
+
+/* Memory that the host and the guest share, as a persistent-memory device: the guest's kernel
+ * leaves what is in it alone, but lets block devices read and write it directly. share=on: it
+ * is no part of the guest's state. */
+static void add_lane(struct args *a, const ferry_argv_in *in)
+{
+    if (!in->lane_bytes)
+        return;
+    add(a, "-object");
+    add(a,
+        "memory-backend-file,id=lane,share=on,size=%" PRIu64
+        ",mem-path=/proc/self/fd/%u",
+        in->lane_bytes, FERRY_FD_SCRATCH + count_scratches(in));
+    add(a, "-device");
+    add(a, "virtio-pmem-pci,memdev=lane");
+}
+
 int ferry_argv_build(const ferry_argv_in *in, char ***ret)
 {
     struct args a = {0};
@@ -222,6 +259,7 @@ int ferry_argv_build(const ferry_argv_in *in, char ***ret)
     add_sockets(&a, in);
     add_usr(&a, in);
     add_drives(&a, in);
+    add_lane(&a, in);
     if (a.failed) {
         /* A hole where a string is missing would hide the ones behind it. */
         for (size_t i = 0; i < a.n; i++)

@@ -20,7 +20,8 @@ enum ferry_qemu_fd {
     FERRY_FD_CHANNEL = 4,
     FERRY_FD_QMP = 5,
     FERRY_FD_CONSOLE = 6,
-    FERRY_FD_SCRATCH = 7, /* that of the first scratch disk; the others follow */
+    FERRY_FD_SCRATCH =
+        7, /* that of the first scratch disk; the others follow, then the lane */
 };
 
 /* What an architecture needs. Order of the kernel's parameters matters to nobody; what
@@ -50,6 +51,8 @@ typedef struct ferry_argv_in {
     unsigned ndrives;
     ferry_accel accel;         /* KVM or TCG */
     uint32_t memory_mib, cpus; /* 0: default */
+    int lane_fd;               /* the caller's, with lane_bytes */
+    uint64_t lane_bytes;       /* 0: there is no lane */
     bool sandbox;              /* this qemu was built with seccomp */
     bool verbose;              /* somebody reads the console: the kernel may talk */
 } ferry_argv_in;

@@ -31,6 +31,7 @@ enum ferry_suspect {
     FERRY_SUSPECT_ACCEL,   /* at once and by its own account: kvm is not available */
     FERRY_SUSPECT_BOOT,    /* crashed or reset: kvm is there and does not work */
     FERRY_SUSPECT_SANDBOX, /* this qemu was built without seccomp */
+    FERRY_SUSPECT_LANE,    /* or without the device of the lane, or cannot map it */
 };
 
 /* Whose fault an end during launch may be, so that another way can be tried. */

@@ -24,6 +24,7 @@ struct direct {
     char **argv;
     int scratch[FERRY_SCRATCHES_MAX];
     unsigned nscratch;
+    int lane; /* -1: none */
     ferry_process *process;
 };
 
@@ -40,7 +41,7 @@ static FERRY_CO int start(ferry_watcher *w, ferry_loop *loop, const int *sockets
                           ferry_error *e)
 {
     struct direct *d = ferry_container(w, struct direct, watcher);
-    int fds[FERRY_FD_SCRATCH + FERRY_SCRATCHES_MAX] = {
+    int fds[FERRY_FD_SCRATCH + FERRY_SCRATCHES_MAX + 1] = {
         -1,
         sockets[FERRY_SOCKET_WORDS],
         sockets[FERRY_SOCKET_WORDS],
@@ -52,6 +53,8 @@ static FERRY_CO int start(ferry_watcher *w, ferry_loop *loop, const int *sockets
     for (unsigned i = 0; i < d->nscratch; i++)
         fds[FERRY_FD_SCRATCH + i] = d->scratch[i];
     unsigned nfds = FERRY_FD_SCRATCH + d->nscratch;
+    if (d->lane >= 0)
+        fds[nfds++] = d->lane;
 
     char pid[16], count[16];
     snprintf(pid, sizeof pid, "%d", (int)getpid());
@@ -112,8 +115,9 @@ static char **copy_strv(char *const *v)
     return ferry_take(&copy);
 }
 
-int ferry_direct_new(const char *guard, char *const *argv, const ferry_drive *drives,
-                     unsigned ndrives, ferry_watcher **ret, ferry_error *e)
+int ferry_direct_new(const char *guard, char *const *argv, int lane,
+                     const ferry_drive *drives, unsigned ndrives, ferry_watcher **ret,
+                     ferry_error *e)
 {
     struct direct *d = calloc(1, sizeof *d);
     if (!d)
@@ -121,6 +125,7 @@ int ferry_direct_new(const char *guard, char *const *argv, const ferry_drive *dr
     d->watcher = (ferry_watcher){.ops = &ops, .has_qmp = true, .gone_ms = GUARD_GONE_MS};
     d->guard = strdup(guard);
     d->argv = copy_strv(argv);
+    d->lane = lane;
 
     int r = 0;
     if (!d->guard || !d->argv)
@@ -152,11 +157,13 @@ static int watcher(const ferry_argv_in *in, const ferry_prepared *found,
     int r = ferry_argv_build(in, &argv);
     if (r < 0)
         return ferry_fail(e, r, "launch", "out of memory");
-    return ferry_direct_new(found->guard, argv, in->drives, in->ndrives, ret, e);
+    int lane = in->lane_bytes ? in->lane_fd : -1;
+    return ferry_direct_new(found->guard, argv, lane, in->drives, in->ndrives, ret, e);
 }
 
 const ferry_backend ferry_backend_direct = {
     .name = "direct",
+    .has_lane = true,
     .watcher = watcher,
     .blame = ferry_blame,
     .suspect = ferry_suspect,

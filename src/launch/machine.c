@@ -91,6 +91,8 @@ static FERRY_CO ferry_machine *new_machine(const ferry_machine_spec *spec,
     m->started = ferry_loop_now(m->loop);
     m->spec.memory_mib = spec->memory_mib;
     m->spec.cpus = spec->cpus;
+    m->spec.lane_fd = spec->lane_fd;
+    m->spec.lane_bytes = m->backend->has_lane ? spec->lane_bytes : 0;
     return m;
 }
 
@@ -123,6 +125,8 @@ static FERRY_CO int spawn(ferry_machine *m, ferry_error *e)
         .accel = m->accel,
         .memory_mib = m->spec.memory_mib,
         .cpus = m->spec.cpus,
+        .lane_fd = m->spec.lane_fd,
+        .lane_bytes = m->spec.lane_bytes,
         .sandbox = !m->no_sandbox,
         .verbose = ferry_trace_mask & FERRY_TRACE_console,
     };
@@ -292,8 +296,8 @@ static FERRY_CO int attempt(ferry_machine *m, const ferry_machine_hooks *hooks,
     return r;
 }
 
-/* An attempt, and another one without -sandbox if this qemu turns out to have none: to ask
- * it first would cost every launch a run of qemu. */
+/* An attempt, and another one without -sandbox, or without a lane, if this qemu turns out to have
+ * none: to ask it first would cost every launch a run of qemu. */
 static FERRY_CO int attempt_accel(ferry_machine *m, const ferry_machine_hooks *hooks,
                                   ferry_accel accel, enum ferry_suspect *ret_suspect,
                                   ferry_error *e)
@@ -301,6 +305,10 @@ static FERRY_CO int attempt_accel(ferry_machine *m, const ferry_machine_hooks *h
     int r = attempt(m, hooks, accel, ret_suspect, e);
     if (r < 0 && *ret_suspect == FERRY_SUSPECT_SANDBOX && !m->no_sandbox) {
         m->no_sandbox = true;
+        r = attempt(m, hooks, accel, ret_suspect, e);
+    }
+    if (r < 0 && *ret_suspect == FERRY_SUSPECT_LANE && m->spec.lane_bytes) {
+        m->spec.lane_bytes = 0;
         r = attempt(m, hooks, accel, ret_suspect, e);
     }
     return r;
@@ -506,6 +514,11 @@ void ferry_machine_kill(ferry_machine *m)
 ferry_accel ferry_machine_accel(const ferry_machine *m)
 {
     return m->accel;
+}
+
+bool ferry_machine_lane(const ferry_machine *m)
+{
+    return m->spec.lane_bytes > 0;
 }
 
 ferry_launch_times ferry_machine_times(const ferry_machine *m)

@@ -36,6 +36,10 @@ typedef struct ferry_machine_spec {
     uint32_t memory_mib, cpus;
     char *appliance; /* directory; NULL: default */
     char *qemu;      /* program; NULL: default */
+    /* Memory that the guest is to share with us: a sealed memfd, the caller's. A qemu that cannot
+     * is started without: see ferry_machine_lane(). 0 bytes: none is wanted. */
+    int lane_fd;
+    uint64_t lane_bytes;
 } ferry_machine_spec;
 
 /* Checks what can be checked before a launch and completes the drive: absolute path,
@@ -88,6 +92,7 @@ FERRY_CO int ferry_machine_quit(ferry_machine *m, ferry_error *e);
 void ferry_machine_kill(ferry_machine *m);
 
 ferry_accel ferry_machine_accel(const ferry_machine *m);
+bool ferry_machine_lane(const ferry_machine *m); /* the guest has spec's lane_fd */
 ferry_launch_times ferry_machine_times(const ferry_machine *m);
 pid_t ferry_machine_pid(const ferry_machine *m); /* qemu's; for tests and doctor */
 

@@ -35,6 +35,7 @@ int ferry_conn_new(ferry_loop *loop, ferry_link *link, const ferry_conn_opts *o,
         ferry_list_init(&c->table[i]);
     ferry_sem_init(&c->places, FERRY_CONN_STREAMS);
     init_outbox(&c->out);
+    ferry_lane_port_init(&c->lane, o->server, &c->out.work);
     if (ferry_buf_new(FERRY_STAGE, &c->in.stage) < 0)
         goto fail;
 
@@ -88,7 +89,44 @@ void ferry_conn_free(ferry_conn *c)
     ferry_buf_unref(c->in.stage);
     ferry_buf_unref(c->in.payload);
     ferry_buf_unref(c->out.log);
+    ferry_lane_port_done(&c->lane);
     free(c);
+}
+
+/* ---- the lane ------------------------------------------------------------------- */
+
+ferry_conn_lane ferry_conn_get_lane(const ferry_conn *c)
+{
+    return c->lane.state;
+}
+
+static void open_lane(struct ferry_lane_port *p, ferry_lane_map *m)
+{
+    p->map = ferry_lane_map_ref(m);
+    ferry_lane_out_init(&p->out, p->server ? p->shape.down : p->shape.up);
+    ferry_lane_in_init(&p->in, p->server ? p->shape.up : p->shape.down);
+}
+
+void ferry_conn_offer_lane(ferry_conn *c, ferry_lane_map *m, const ferry_lane_shape *s)
+{
+    assert(!c->opts.server && c->lane.state == FERRY_CONN_LANE_NONE);
+    FERRY_TRACE(proto, "lane: %u + %u slots of %u bytes offered", s->up, s->down,
+                s->slot);
+    c->lane.state = FERRY_CONN_LANE_OFFERED;
+    c->lane.shape = *s;
+    open_lane(&c->lane, m);
+    c->lane.tell = true;
+    ferry_cond_wake(&c->out.work);
+}
+
+void ferry_conn_answer_lane(ferry_conn *c, ferry_lane_map *m)
+{
+    assert(c->opts.server && c->lane.state == FERRY_CONN_LANE_OFFERED);
+    c->lane.state = m ? FERRY_CONN_LANE_OPEN : FERRY_CONN_LANE_REFUSED;
+    if (m)
+        open_lane(&c->lane, m);
+    c->lane.tell = true;
+    ferry_cond_wake(&c->out.work);
 }
 
 /* ---- the end -------------------------------------------------------------------- */
@@ -182,8 +220,8 @@ void ferry_conn_detach(ferry_stream *st)
         ferry_sem_put(&c->places);
 
     ferry_stream_drop_out(st);
-    ferry_cond_wake(&st->readable);
-    ferry_cond_wake(&st->writable);
+    ferry_cond_wake(&c->lane.freed);
+    ferry_stream_wake(st);
     if (st->closed)
         ferry_stream_destroy(st);
 }

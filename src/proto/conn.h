@@ -22,6 +22,7 @@
 #include "async/scope.h"
 #include "base/buf.h"
 #include "proto/frame.h"
+#include "proto/lane.h"
 
 #include <guestferry/error.h>
 
@@ -39,12 +40,19 @@ typedef struct ferry_stream ferry_stream;
 #define FERRY_STREAM_QUEUE_BYTES (4 * FERRY_FRAME_MAX)
 #define FERRY_STREAM_QUEUE 16
 
+/* Less than this is as well sent inline: handing a slot over and back costs two small frames. */
+#define FERRY_SLOT_WORTH ((size_t)64 * 1024)
+
 typedef struct ferry_conn_opts {
     bool server;
     /* Server: a CALL arrived. Takes over the stream (ferry_stream_reply ends it) and
      * the body (the XDR arguments). Runs in the reader task; must not suspend: spawn.
      * */
     void (*on_call)(void *arg, ferry_stream *st, ferry_slice body);
+    /* Server: the client offers a lane of this shape, checked; once. The callee answers with
+     * ferry_conn_answer_lane(), now or later. Client: that was the answer; shape is NULL if it was
+     * no. May be NULL: a server refuses. Must not suspend. */
+    void (*on_lane)(void *arg, const ferry_lane_shape *shape);
     /* Client: one line of text from the daemon; its bytes are the daemon's, so escape
      * what is shown. May be NULL. */
     void (*on_log)(void *arg, const char *text, size_t len);
@@ -82,6 +90,29 @@ const char *ferry_conn_error_text(const ferry_conn *c);
 /* Waits until the link has everything that may be sent (DATA without credit may not):
  * before a daemon powers off, say. The connection's error, or the cancel code. */
 FERRY_CO int ferry_conn_flush(ferry_conn *c);
+
+/* ---- the lane ------------------------------------------------------------------- */
+
+/* The memory of a lane as this process has it mapped: its slots, without the head. Counted; the last
+ * reference unmaps it. Takes over the mapping, also on failure. -ENOMEM. */
+typedef struct ferry_lane_map ferry_lane_map;
+int ferry_lane_map_new(void *at, size_t len, ferry_lane_map **ret);
+ferry_lane_map *ferry_lane_map_ref(ferry_lane_map *m);
+void ferry_lane_map_unref(ferry_lane_map *m); /* NULL is allowed */
+
+typedef enum ferry_conn_lane {
+    FERRY_CONN_LANE_NONE,    /* not offered */
+    FERRY_CONN_LANE_OFFERED, /* no answer yet; bulk data goes inline meanwhile */
+    FERRY_CONN_LANE_OPEN,
+    FERRY_CONN_LANE_REFUSED,
+} ferry_conn_lane;
+ferry_conn_lane ferry_conn_get_lane(const ferry_conn *c);
+
+/* Client: offers the lane (its own reference to the map); at most once. Does not wait: transfers that
+ * go on change over when the answer is here. */
+void ferry_conn_offer_lane(ferry_conn *c, ferry_lane_map *m, const ferry_lane_shape *s);
+/* Server: the answer to on_lane, once. NULL: it cannot be used. */
+void ferry_conn_answer_lane(ferry_conn *c, ferry_lane_map *m);
 
 /* ---- client --------------------------------------------------------------------- */
 
@@ -147,6 +178,13 @@ void ferry_conn_log(ferry_conn *c, const char *text);
  * a time. */
 FERRY_CO int ferry_stream_write(ferry_stream *st, ferry_slice s);
 FERRY_CO int ferry_stream_write_hole(ferry_stream *st, uint64_t len);
+
+/* A buffer in the lane for up to `want` bytes of this stream: 1 and an empty buffer, to be filled
+ * from its beginning and given to ferry_stream_write(), which then moves no bytes; 0 when a buffer
+ * of one's own is to be used (no lane, too little for it, or others have all its slots); or a code
+ * like that of _write. May wait for one that this stream has given away, so take them in the order in
+ * which they will be written. */
+FERRY_CO int ferry_stream_slot(ferry_stream *st, uint64_t want, ferry_buf **ret);
 /* No more DATA: END. Does not wait. */
 void ferry_stream_finish(ferry_stream *st);
 

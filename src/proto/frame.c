@@ -27,6 +27,8 @@ static const struct rule rules[FERRY_FRAME_TYPES] = {
     [FERRY_CREDIT] = {"CREDIT", 4, 4, true},
     [FERRY_PROGRESS] = {"PROGRESS", 16, 16, true},
     [FERRY_LOG] = {"LOG", 0, FERRY_LOG_MAX, false},
+    [FERRY_LANE] = {"LANE", FERRY_LANE_PAYLOAD, FERRY_LANE_PAYLOAD, false},
+    [FERRY_FREE] = {"FREE", 8, 8, false},
 };
 
 void ferry_frame_encode(const ferry_frame *f, uint8_t out[FERRY_FRAME_HEADER])
@@ -71,10 +73,12 @@ const char *ferry_frame_fault(const uint8_t in[FERRY_FRAME_HEADER])
     if (!rule->stream && f.stream != 0)
         return "a connection's frame on a stream";
 
-    if (f.flags && (f.flags != FERRY_FRAME_HOLE || f.type != FERRY_DATA))
+    bool known = f.flags == FERRY_FRAME_HOLE || f.flags == FERRY_FRAME_SLOT;
+    if (f.flags && (!known || f.type != FERRY_DATA))
         return "unknown flag";
-    if (f.flags == FERRY_FRAME_HOLE && f.length != 8)
-        return "a hole's length is not 8 bytes";
+    if (f.flags && f.length != 8)
+        return f.flags == FERRY_FRAME_HOLE ? "a hole's length is not 8 bytes"
+                                           : "a slot's description is not 8 bytes";
     if (f.length < rule->min)
         return "payload too short for its type";
     if (f.length > rule->max)

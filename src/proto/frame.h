@@ -27,16 +27,23 @@ enum ferry_frame_type {
     FERRY_HELLO = 1, /* stream 0, first in each direction: magic, version, API hash */
     FERRY_CALL,  /* host to daemon, opens the stream: procedure number, XDR arguments */
     FERRY_REPLY, /* daemon to host, ends the stream: status, XDR result */
-    FERRY_DATA,  /* bulk bytes; with FERRY_FRAME_HOLE a u64 count of zeroes instead */
+    FERRY_DATA,  /* bulk bytes, or with a flag where they are, or that there are none */
     FERRY_END,   /* no more DATA from this side; the stream goes on until REPLY */
     FERRY_RESET, /* i32 code. Host: cancel, a REPLY still comes. Daemon: never sent */
     FERRY_CREDIT,   /* u32 bytes more that the receiver of it may send on this stream */
     FERRY_PROGRESS, /* daemon to host: u64 done, u64 total of a long call */
     FERRY_LOG,      /* daemon to host, stream 0: text for traces and error messages */
+    FERRY_LANE, /* stream 0: u32 bytes of a slot, u32 slots up, u32 slots down (lane.h) */
+    FERRY_FREE, /* stream 0: u64 set of the slots that the sender of it is done with */
     FERRY_FRAME_TYPES
 };
 
-#define FERRY_FRAME_HOLE 0x01 /* DATA: payload is a u64 count, nothing else is sent */
+/* DATA's flags, at most one of them. */
+#define FERRY_FRAME_HOLE                                                               \
+    0x01 /* payload is a u64 count of zeroes, nothing else is sent */
+#define FERRY_FRAME_SLOT 0x02 /* payload is u32 slot, u32 bytes: they are in the lane */
+
+#define FERRY_LANE_PAYLOAD 12
 
 typedef struct ferry_frame {
     uint32_t length;

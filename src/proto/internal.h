@@ -4,6 +4,7 @@
  *   conn.c      life, the table of streams, failing  hello.c   the first frame
  *   reader.c    bytes to frames                      writer.c  queues to bytes
  *   receive.c   what a frame means                   stream.c  what a task asks for
+ *   lane_port.c which slot is whose
  *
  * A stream is *attached* (st->conn set, in the table) for as long as the peer may speak
  * of it: from CALL until its REPLY is received (client) or handed to the link (server),
@@ -22,6 +23,7 @@
 
 #include "async/sync.h"
 #include "proto/conn.h"
+#include "proto/lane_port.h"
 #include "proto/pieces.h"
 #include "proto/window.h"
 
@@ -43,6 +45,7 @@ enum ferry_stream_control {
 struct ferry_outgoing {
     ferry_slice data; /* empty for a hole */
     uint64_t hole;
+    uint32_t wire; /* bytes of it that go over the link */
 };
 
 struct ferry_stream {
@@ -70,6 +73,7 @@ struct ferry_stream {
     unsigned queue_head, queue_count;
     size_t queue_bytes;
     ferry_send_window send;
+    uint64_t slots_acked; /* bytes sent in slots that have come back */
     ferry_cond writable;
 
     /* from the peer */
@@ -155,6 +159,7 @@ struct ferry_conn {
 
     struct ferry_inbox in;
     struct ferry_outbox out;
+    struct ferry_lane_port lane;
 };
 
 /* ---- conn.c --------------------------------------------------------------------- */
@@ -205,5 +210,7 @@ void ferry_stream_consumed(ferry_stream *st, uint32_t cost);
 void ferry_stream_fail(ferry_stream *st, int code);
 void ferry_stream_destroy(ferry_stream *st); /* detached and closed */
 void ferry_stream_fire_reset(ferry_stream *st, int code);
+/* Something has ended: whoever waits looks again. */
+void ferry_stream_wake(ferry_stream *st);
 
 #endif

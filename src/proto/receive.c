@@ -21,6 +21,8 @@ static bool may_send(const ferry_conn *c, uint8_t type)
     switch (type) {
     case FERRY_DATA:
     case FERRY_END:
+    case FERRY_LANE:
+    case FERRY_FREE:
     case FERRY_CREDIT: return true;
     case FERRY_CALL:
     case FERRY_RESET: return c->opts.server;
@@ -60,15 +62,40 @@ static bool is_late(const ferry_stream *st, const ferry_frame *f)
     return f->type == FERRY_RESET && st->was_reset;
 }
 
+/* A flag says where the bytes are, if any: not here. */
+static uint32_t cost_of(const ferry_frame *f)
+{
+    return ferry_window_cost(f->flags ? 0 : f->length);
+}
+
+/* A slot is to be given back whoever it was for, so its frame is always wanted. */
+static bool names_slot(const ferry_frame *f)
+{
+    return f->type == FERRY_DATA && f->flags == FERRY_FRAME_SLOT;
+}
+
 static int data_header(ferry_conn *c, ferry_stream *st, const ferry_frame *f)
 {
-    uint32_t cost = ferry_window_cost(f->flags & FERRY_FRAME_HOLE ? 0 : f->length);
-    if (ferry_recv_window_received(&st->recv, cost) < 0)
+    if (ferry_recv_window_received(&st->recv, cost_of(f)) < 0)
         return wrong(c, f, "more than the window");
-    if (!st->discarding)
+    if (!st->discarding || names_slot(f))
         return 1;
-    ferry_stream_consumed(st, cost);
+    ferry_stream_consumed(st, cost_of(f));
     return 0;
+}
+
+static int lane_header(ferry_conn *c, const ferry_frame *f)
+{
+    ferry_conn_lane state = c->lane.state;
+    bool good = f->type != FERRY_LANE ? state == FERRY_CONN_LANE_OPEN
+                : c->opts.server      ? state == FERRY_CONN_LANE_NONE
+                                      : state == FERRY_CONN_LANE_OFFERED;
+    if (good)
+        return 1;
+    return wrong(c, f,
+                 f->type != FERRY_LANE ? "there is no lane"
+                 : c->opts.server      ? "a second offer"
+                                       : "nothing was offered");
 }
 
 int ferry_receive_header(ferry_conn *c, const ferry_frame *f)
@@ -81,12 +108,16 @@ int ferry_receive_header(ferry_conn *c, const ferry_frame *f)
         return 1;
     if (f->type == FERRY_CALL)
         return call_header(c, f);
+    if (f->type == FERRY_LANE || f->type == FERRY_FREE)
+        return lane_header(c, f);
+    if (names_slot(f) && c->lane.state != FERRY_CONN_LANE_OPEN)
+        return lane_header(c, f);
 
     ferry_stream *st = ferry_conn_find(c, f->stream);
     if (!st) {
         if (!c->opts.server || is_newer(c, f->stream))
             return wrong(c, f, "no such stream");
-        return 0; /* sent before our REPLY was seen */
+        return names_slot(f); /* sent before our REPLY was seen */
     }
     if (st->control & FERRY_SEND_CALL)
         return wrong(c, f, "the stream is not open yet");
@@ -143,8 +174,8 @@ static int on_reply(ferry_conn *c, ferry_stream *st, const ferry_frame *f,
 static int on_data(ferry_conn *c, ferry_stream *st, const ferry_frame *f,
                    const uint8_t *payload, ferry_buf *own)
 {
-    bool hole = f->flags & FERRY_FRAME_HOLE;
-    uint32_t cost = ferry_window_cost(hole ? 0 : f->length);
+    bool hole = f->flags == FERRY_FRAME_HOLE;
+    uint32_t cost = cost_of(f);
     if (hole && ferry_get64(payload) == 0)
         return wrong(c, f, "a hole without length");
     if (st->discarding) {
@@ -169,6 +200,74 @@ static int on_data(ferry_conn *c, ferry_stream *st, const ferry_frame *f,
     return 0;
 }
 
+/* The buffer that stands for the slot takes the place of one that came over the link. */
+static int on_slot(ferry_conn *c, const ferry_frame *f, const uint8_t *payload)
+{
+    FERRY_AUTO(buf) ferry_buf *b = NULL;
+    ferry_stream *st = ferry_conn_find(c, f->stream);
+    uint32_t slot = ferry_get32(payload), len = ferry_get32(payload + 4);
+    int r = ferry_lane_port_arrived(&c->lane, slot, len, &b);
+    if (r == -FERRY_EPROTO)
+        return ferry_conn_violation(
+            c,
+            "DATA on stream %u: slot %u with %u bytes: it is not "
+            "there to be sent, or not so large",
+            f->stream, slot, len);
+    if (!st)
+        return 0;
+    if (r < 0) {
+        ferry_stream_consumed(st, cost_of(f));
+        ferry_stream_fail(st, r);
+        return 0;
+    }
+    const uint8_t *at = b->data;
+    return on_data(c, st, f, at, ferry_take(&b));
+}
+
+static int on_lane(ferry_conn *c, const ferry_frame *f, const uint8_t *payload)
+{
+    struct ferry_lane_port *p = &c->lane;
+    ferry_lane_shape shape = {ferry_get32(payload), ferry_get32(payload + 4),
+                              ferry_get32(payload + 8)};
+    FERRY_TRACE(proto, "lane: peer says %u + %u slots of %u bytes", shape.up,
+                shape.down, shape.slot);
+    if (c->opts.server) {
+        if (ferry_lane_check(&shape) < 0)
+            return wrong(c, f, "an impossible shape");
+        p->state = FERRY_CONN_LANE_OFFERED;
+        p->shape = shape;
+        if (c->opts.on_lane)
+            c->opts.on_lane(c->opts.arg, &shape);
+        else
+            ferry_conn_answer_lane(c, NULL);
+        return 0;
+    }
+    bool refused = shape.slot == 0 && shape.up == 0 && shape.down == 0;
+    if (!refused && (shape.slot != p->shape.slot || shape.up != p->shape.up ||
+                     shape.down != p->shape.down))
+        return wrong(c, f, "not what was offered");
+    p->state = refused ? FERRY_CONN_LANE_REFUSED : FERRY_CONN_LANE_OPEN;
+    if (c->opts.on_lane)
+        c->opts.on_lane(c->opts.arg, refused ? NULL : &p->shape);
+    return 0;
+}
+
+static int on_free(ferry_conn *c, const ferry_frame *f, const uint8_t *payload)
+{
+    struct ferry_lane_port *p = &c->lane;
+    uint64_t set = ferry_get64(payload);
+    if (ferry_lane_out_returned(&p->out, set) < 0)
+        return wrong(c, f, "a slot that it did not have");
+    for (; set; set &= set - 1) {
+        const struct ferry_lane_use *use = &p->use[__builtin_ctzll(set)];
+        ferry_stream *st = ferry_conn_find(c, use->stream);
+        if (st)
+            st->slots_acked += use->len;
+    }
+    ferry_cond_wake(&p->freed);
+    return 0;
+}
+
 static void on_end(ferry_stream *st)
 {
     st->in_ended = true;
@@ -189,8 +288,7 @@ static int on_reset(ferry_conn *c, ferry_stream *st, const ferry_frame *f,
     st->discarding = true;
     ferry_stream_drop_in(st);
     ferry_stream_drop_out(st);
-    ferry_cond_wake(&st->readable);
-    ferry_cond_wake(&st->writable);
+    ferry_stream_wake(st);
     ferry_writer_ready(st); /* a REPLY that waited behind DATA need not any more */
     ferry_stream_fire_reset(st, code);
     return 0;
@@ -224,8 +322,14 @@ int ferry_receive_frame(ferry_conn *c, const ferry_frame *f, const uint8_t *payl
 {
     if (f->type == FERRY_CALL)
         return on_call(c, f, payload, own);
-    if (f->type == FERRY_LOG)
-        return on_log(c, f, payload);
+    switch (f->type) {
+    case FERRY_LOG: return on_log(c, f, payload);
+    case FERRY_LANE: return on_lane(c, f, payload);
+    case FERRY_FREE: return on_free(c, f, payload);
+    default: break;
+    }
+    if (names_slot(f))
+        return on_slot(c, f, payload);
 
     ferry_stream *st = ferry_conn_find(c, f->stream);
     if (!st) { /* replied to while the payload came */

@@ -105,13 +105,12 @@ void ferry_stream_reset(ferry_stream *st, int code)
     ferry_stream_drop_out(st);
     ferry_stream_drop_in(st);
     ferry_writer_control(st, FERRY_SEND_RESET);
-    ferry_cond_wake(&st->readable);
-    ferry_cond_wake(&st->writable);
+    ferry_stream_wake(st);
 }
 
 uint64_t ferry_stream_acked(const ferry_stream *st)
 {
-    return st->send.acked;
+    return st->send.acked + st->slots_acked;
 }
 
 void ferry_stream_progress(const ferry_stream *st, uint64_t *ret_done,
@@ -190,27 +189,33 @@ static bool queue_has_room(const ferry_stream *st, size_t len)
            st->queue_bytes + len <= FERRY_STREAM_QUEUE_BYTES;
 }
 
-/* Takes over a slice of at most one frame, also on failure. */
+static bool is_slot(const ferry_stream *st, const ferry_slice *s)
+{
+    return st->conn && ferry_lane_port_slot(&st->conn->lane, s) >= 0;
+}
+
+/* Takes over a slice of at most one frame, or a slot, also on failure. */
 static FERRY_CO int enqueue(ferry_stream *st, ferry_slice s, uint64_t hole)
 {
     FERRY_AUTO(slice) ferry_slice mine = s;
+    uint32_t wire = is_slot(st, &s) ? 0 : (uint32_t)s.len;
     assert(!st->finishing && "a write after _finish");
     for (;;) {
         int r = unwritable(st);
         if (r < 0)
             return r;
-        if (queue_has_room(st, s.len))
+        if (queue_has_room(st, wire))
             break;
         r = ferry_cond_wait(&st->writable);
-        if (r < 0 && !queue_has_room(st, s.len))
+        if (r < 0 && !queue_has_room(st, wire))
             return r;
     }
 
     unsigned tail = (st->queue_head + st->queue_count) % FERRY_STREAM_QUEUE;
-    st->queue[tail] = (struct ferry_outgoing){mine, hole};
+    st->queue[tail] = (struct ferry_outgoing){mine, hole, wire};
     mine = (ferry_slice){0};
     st->queue_count++;
-    st->queue_bytes += s.len;
+    st->queue_bytes += wire;
     ferry_writer_ready(st);
     return 0;
 }
@@ -218,7 +223,7 @@ static FERRY_CO int enqueue(ferry_stream *st, ferry_slice s, uint64_t hole)
 FERRY_CO int ferry_stream_write(ferry_stream *st, ferry_slice s)
 {
     FERRY_AUTO(slice) ferry_slice rest = s;
-    while (rest.len > FERRY_FRAME_MAX) {
+    while (rest.len > FERRY_FRAME_MAX && !is_slot(st, &rest)) {
         ferry_slice part = {ferry_buf_ref(rest.buf), rest.data, FERRY_FRAME_MAX};
         rest.data += FERRY_FRAME_MAX;
         rest.len -= FERRY_FRAME_MAX;
@@ -239,6 +244,26 @@ FERRY_CO int ferry_stream_write_hole(ferry_stream *st, uint64_t len)
     if (len == 0)
         return unwritable(st);
     return enqueue(st, (ferry_slice){0}, len);
+}
+
+FERRY_CO int ferry_stream_slot(ferry_stream *st, uint64_t want, ferry_buf **ret)
+{
+    for (;;) {
+        int r = unwritable(st);
+        if (r < 0)
+            return r;
+        struct ferry_lane_port *p = &st->conn->lane;
+        if (p->state != FERRY_CONN_LANE_OPEN || want < FERRY_SLOT_WORTH)
+            return 0;
+        r = ferry_lane_port_take(p, st->id, ret);
+        if (r != 0)
+            return r;
+        if (ferry_lane_port_held(p, st->id) == 0)
+            return 0; /* nobody owes us one */
+        r = ferry_cond_wait(&p->freed);
+        if (r < 0)
+            return r;
+    }
 }
 
 void ferry_stream_finish(ferry_stream *st)
@@ -330,8 +355,15 @@ void ferry_stream_fail(ferry_stream *st, int code)
         ferry_stream_reset(st, code);
     st->discarding = true;
     ferry_stream_drop_in(st);
+    ferry_stream_wake(st);
+}
+
+void ferry_stream_wake(ferry_stream *st)
+{
     ferry_cond_wake(&st->readable);
     ferry_cond_wake(&st->writable);
+    if (st->conn)
+        ferry_cond_wake(&st->conn->lane.freed);
 }
 
 void ferry_stream_destroy(ferry_stream *st)

@@ -1,6 +1,6 @@
 /* The writer task: what streams have to say, to bytes on the link.
  *
- *      control bits --(first, all of them)--+
+ *      lane, control bits --(first, all)----+
  *      log lines    ------------------------+--> gather: one writev --> link
  *      ready streams --(one frame a turn)---+
  *
@@ -123,6 +123,31 @@ static void gather_control(struct ferry_outbox *out)
     }
 }
 
+/* ---- the lane ------------------------------------------------------------------- */
+
+static bool lane_has_words(const struct ferry_lane_port *p)
+{
+    return p->tell || p->in.done;
+}
+
+static void gather_lane(struct ferry_lane_port *p, struct ferry_gather *g)
+{
+    if (full(g) || !lane_has_words(p))
+        return;
+    if (p->tell) { /* a refusal is an offer of nothing */
+        bool yes = p->state != FERRY_CONN_LANE_REFUSED;
+        uint8_t *at =
+            put_header(g, FERRY_LANE, 0, 0, FERRY_LANE_PAYLOAD, FERRY_LANE_PAYLOAD);
+        ferry_put32(at, yes ? p->shape.slot : 0);
+        ferry_put32(at + 4, yes ? p->shape.up : 0);
+        ferry_put32(at + 8, yes ? p->shape.down : 0);
+        p->tell = false;
+    }
+    uint64_t done = ferry_lane_in_tell(&p->in);
+    if (done)
+        ferry_put64(put_header(g, FERRY_FREE, 0, 0, 8, 8), done);
+}
+
 /* ---- log ------------------------------------------------------------------------ */
 
 static void append_log(ferry_buf *log, const char *text, size_t len)
@@ -180,7 +205,7 @@ void ferry_writer_control(ferry_stream *st, unsigned control)
 
 static uint32_t front_cost(const ferry_stream *st)
 {
-    return ferry_window_cost((uint32_t)st->queue[st->queue_head].data.len);
+    return ferry_window_cost(st->queue[st->queue_head].wire);
 }
 
 static bool sendable(const ferry_stream *st)
@@ -199,18 +224,36 @@ void ferry_writer_ready(ferry_stream *st)
     ferry_cond_wake(&out->work);
 }
 
+/* From now on the slot is the peer's, until it says FREE. */
+static void put_slot(struct ferry_gather *g, ferry_stream *st, ferry_slice s)
+{
+    struct ferry_lane_port *p = &st->conn->lane;
+    unsigned slot = (unsigned)ferry_lane_port_slot(p, &s);
+    uint8_t *at = put_header(g, FERRY_DATA, FERRY_FRAME_SLOT, st->id, 8, 8);
+    ferry_put32(at, slot);
+    ferry_put32(at + 4, (uint32_t)s.len);
+    p->use[slot].len = (uint32_t)s.len;
+    ferry_lane_out_sent(&p->out, slot);
+    ferry_slice_done(&s);
+}
+
 static void put_data(struct ferry_gather *g, ferry_stream *st)
 {
     struct ferry_outgoing next = st->queue[st->queue_head];
+    bool slot = next.data.len > 0 && next.wire == 0;
     ferry_send_window_sent(&st->send, front_cost(st),
-                           next.hole ? next.hole : next.data.len);
+                           slot        ? 0 /* acknowledged by FREE */
+                           : next.hole ? next.hole
+                                       : next.data.len);
     st->queue_head = (st->queue_head + 1) % FERRY_STREAM_QUEUE;
     st->queue_count--;
-    st->queue_bytes -= next.data.len;
+    st->queue_bytes -= next.wire;
 
     if (next.hole) {
         ferry_put64(put_header(g, FERRY_DATA, FERRY_FRAME_HOLE, st->id, 8, 8),
                     next.hole);
+    } else if (slot) {
+        put_slot(g, st, next.data);
     } else {
         put_header(g, FERRY_DATA, 0, st->id, (uint32_t)next.data.len, 0);
         put_payload(g, next.data);
@@ -256,8 +299,8 @@ static void gather_data(struct ferry_outbox *out)
 static bool busy(const ferry_conn *c)
 {
     const struct ferry_outbox *out = &c->out;
-    return out->writing || out->log || !ferry_list_empty(&out->control) ||
-           !ferry_list_empty(&out->ready);
+    return out->writing || out->log || lane_has_words(&c->lane) ||
+           !ferry_list_empty(&out->control) || !ferry_list_empty(&out->ready);
 }
 
 static FERRY_CO int write_gathered(ferry_conn *c)
@@ -275,6 +318,7 @@ FERRY_CO int ferry_conn_writer(void *arg)
     ferry_conn *c = arg;
     struct ferry_outbox *out = &c->out;
     for (;;) {
+        gather_lane(&c->lane, &out->gather);
         gather_control(out);
         gather_log(out);
         gather_data(out);

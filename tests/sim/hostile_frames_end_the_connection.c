@@ -13,6 +13,7 @@
 #include <stdint.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/mman.h>
 
 #include <cmocka.h>
 
@@ -126,6 +127,97 @@ static FERRY_CO void credit_of_nothing(raw *r)
     raw_put32(r, FERRY_CREDIT, 1, 0);
 }
 
+/* ---- what neither may do with the lane ------------------------------------------- */
+
+static FERRY_CO void slot_without_lane(raw *r)
+{
+    raw_put_slot(r, 1, 0, 100);
+}
+
+static FERRY_CO void free_without_lane(raw *r)
+{
+    raw_put_free(r, 1);
+}
+
+static FERRY_CO void second_offer(raw *r)
+{
+    raw_open_lane(r);
+    raw_put_lane(r, RAW_LANE);
+}
+
+static FERRY_CO void impossible_shape(raw *r)
+{
+    ferry_lane_shape shape = RAW_LANE;
+    shape.up = FERRY_LANE_SLOTS_MAX + 1;
+    raw_put_lane(r, shape);
+}
+
+static FERRY_CO void slot_beyond(raw *r)
+{
+    raw_open_lane(r);
+    raw_put_slot(r, 1, r->is_server ? RAW_LANE.up : RAW_LANE.down, 100);
+}
+
+static FERRY_CO void slot_far_beyond(raw *r)
+{
+    raw_open_lane(r);
+    raw_put_slot(r, 1, UINT32_MAX, 100);
+}
+
+static FERRY_CO void slot_of_nothing(raw *r)
+{
+    raw_open_lane(r);
+    raw_put_slot(r, 1, 0, 0);
+}
+
+static FERRY_CO void slot_overfull(raw *r)
+{
+    raw_open_lane(r);
+    raw_put_slot(r, 1, 0, RAW_LANE.slot + 1);
+}
+
+static FERRY_CO void slot_twice(raw *r)
+{
+    raw_open_lane(r);
+    raw_put_slot(r, 1, 1, 100);
+    raw_put_slot(r, 1, 1, 100);
+}
+
+static FERRY_CO void free_what_was_not_sent(raw *r)
+{
+    raw_open_lane(r);
+    raw_put_free(r, 1);
+}
+
+static FERRY_CO void free_nothing(raw *r)
+{
+    raw_open_lane(r);
+    raw_put_free(r, 0);
+}
+
+static FERRY_CO void slot_for_a_future_stream(raw *r)
+{
+    raw_open_lane(r);
+    raw_put_slot(r, 77, 0, 100);
+}
+
+static FERRY_CO void answer_unasked(raw *r)
+{
+    raw_put_lane(r, RAW_LANE);
+}
+
+static FERRY_CO void answer_of_another_shape(raw *r)
+{
+    ferry_lane_map *m = NULL;
+    void *at = mmap(NULL, 4096, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    fake_equal(ferry_lane_map_new(at, 4096, &m), 0);
+    ferry_conn_offer_lane(r->conn, m, &RAW_LANE);
+    ferry_lane_map_unref(m);
+    ferry_lane_shape shape = RAW_LANE;
+    shape.slot *= 2;
+    raw_put_lane(r, shape);
+}
+
 /* ---- what a server may not do --------------------------------------------------- */
 
 static FERRY_CO void call_from_server(raw *r)
@@ -190,6 +282,31 @@ static const struct rule rules[] = {
     {"hole of nothing", true, hole_of_nothing, "a hole without length"},
     {"credit for nothing", true, credit_for_nothing, "more than is in flight"},
     {"credit of nothing", true, credit_of_nothing, "more than is in flight"},
+
+    {"slot without lane", true, slot_without_lane, "there is no lane"},
+    {"FREE without lane", true, free_without_lane, "there is no lane"},
+    {"second offer", true, second_offer, "a second offer"},
+    {"impossible shape", true, impossible_shape, "an impossible shape"},
+    {"slot beyond", true, slot_beyond, "slot 3 with 100 bytes"},
+    {"slot far beyond", true, slot_far_beyond, "slot 4294967295 with"},
+    {"slot of nothing", true, slot_of_nothing, "slot 0 with 0 bytes"},
+    {"slot overfull", true, slot_overfull, "slot 0 with 65537 bytes"},
+    {"slot twice", true, slot_twice, "slot 1 with 100 bytes"},
+    {"FREE unsent", true, free_what_was_not_sent, "a slot that it did not have"},
+    {"FREE nothing", true, free_nothing, "a slot that it did not have"},
+    {"slot, future stream", true, slot_for_a_future_stream, "no such stream"},
+
+    {"server: slot without lane", false, slot_without_lane, "there is no lane"},
+    {"server: FREE without lane", false, free_without_lane, "there is no lane"},
+    {"server: answer unasked", false, answer_unasked, "nothing was offered"},
+    {"server: another shape", false, answer_of_another_shape, "not what was offered"},
+    {"server: slot beyond", false, slot_beyond, "slot 2 with 100 bytes"},
+    {"server: slot far beyond", false, slot_far_beyond, "slot 4294967295 with"},
+    {"server: slot of nothing", false, slot_of_nothing, "slot 0 with 0 bytes"},
+    {"server: slot overfull", false, slot_overfull, "slot 0 with 65537 bytes"},
+    {"server: slot twice", false, slot_twice, "slot 1 with 100 bytes"},
+    {"server: FREE unsent", false, free_what_was_not_sent, "a slot that it did not"},
+    {"server: slot, future stream", false, slot_for_a_future_stream, "no such stream"},
 
     {"CALL from a server", false, call_from_server, "not for a server to send"},
     {"RESET from a server", false, reset_from_server, "not for a server to send"},

@@ -7,6 +7,7 @@
 
 #include <assert.h>
 #include <string.h>
+#include <sys/mman.h>
 
 static const uint8_t hello[] = {
     0,   0,   0,   11,  0,   0, 0, 0, 1, 0, 0, 0, /* length 11, stream 0, HELLO */
@@ -33,6 +34,29 @@ static void on_call(void *arg, ferry_stream *st, ferry_slice body)
     ferry_stream_on_reset(st, on_reset, r);
 }
 
+static ferry_lane_map *new_map(void)
+{
+    ferry_lane_map *m = NULL;
+    size_t len = (size_t)ferry_lane_bytes(&RAW_LANE);
+    void *at =
+        mmap(NULL, len, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    if (fake_check(at != MAP_FAILED))
+        fake_equal(ferry_lane_map_new(at, len, &m), 0);
+    return m;
+}
+
+static void on_lane(void *arg, const ferry_lane_shape *shape)
+{
+    raw *r = arg;
+    (void)shape;
+    r->lanes++;
+    if (!r->is_server)
+        return;
+    ferry_lane_map *m = new_map();
+    ferry_conn_answer_lane(r->conn, m);
+    ferry_lane_map_unref(m);
+}
+
 static FERRY_CO int run(void *arg)
 {
     raw *r = arg;
@@ -50,7 +74,11 @@ FERRY_CO void raw_open(raw *r, bool conn_is_server, const wire_faults *to_peer)
     wire_new(to_peer ? to_peer : &good, &good, ends);
     r->conn_end = ends[0];
     r->end = ends[1];
-    ferry_conn_opts o = {.server = conn_is_server, .on_call = on_call, .arg = r};
+    r->is_server = conn_is_server;
+    ferry_conn_opts o = {.server = conn_is_server,
+                         .on_call = on_call,
+                         .on_lane = on_lane,
+                         .arg = r};
     fake_equal(ferry_conn_new(ferry_self_loop(), ends[0], &o, &r->conn), 0);
     fake_equal(ferry_buf_new(2 * FERRY_FRAME_MAX, &r->in), 0);
     ferry_scope_open(&r->scope, FERRY_SCOPE_SUPERVISE);
@@ -106,6 +134,45 @@ FERRY_CO int raw_put32(raw *r, uint8_t type, uint32_t stream, uint32_t value)
     uint8_t payload[4];
     ferry_put32(payload, value);
     return raw_put(r, type, 0, stream, payload, sizeof payload);
+}
+
+FERRY_CO int raw_put_lane(raw *r, ferry_lane_shape shape)
+{
+    uint8_t payload[FERRY_LANE_PAYLOAD];
+    ferry_put32(payload, shape.slot);
+    ferry_put32(payload + 4, shape.up);
+    ferry_put32(payload + 8, shape.down);
+    return raw_put(r, FERRY_LANE, 0, 0, payload, sizeof payload);
+}
+
+FERRY_CO int raw_put_slot(raw *r, uint32_t stream, uint32_t slot, uint32_t len)
+{
+    uint8_t payload[8];
+    ferry_put32(payload, slot);
+    ferry_put32(payload + 4, len);
+    return raw_put(r, FERRY_DATA, FERRY_FRAME_SLOT, stream, payload, sizeof payload);
+}
+
+FERRY_CO int raw_put_free(raw *r, uint64_t set)
+{
+    uint8_t payload[8];
+    ferry_put64(payload, set);
+    return raw_put(r, FERRY_FREE, 0, 0, payload, sizeof payload);
+}
+
+FERRY_CO void raw_open_lane(raw *r)
+{
+    if (!r->is_server) {
+        ferry_lane_map *m = new_map();
+        ferry_conn_offer_lane(r->conn, m, &RAW_LANE);
+        ferry_lane_map_unref(m);
+        raw_expect(r, FERRY_LANE, 0, NULL);
+    }
+    raw_put_lane(r, RAW_LANE);
+    if (r->is_server)
+        raw_expect(r, FERRY_LANE, 0, NULL);
+    while (r->lanes == 0 && !ferry_conn_error(r->conn))
+        ferry_yield();
 }
 
 static FERRY_CO int need(raw *r, size_t n)

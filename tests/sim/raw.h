@@ -16,8 +16,9 @@ typedef struct raw {
     int result; /* of ferry_conn_run */
     ferry_buf *in;
     size_t pos;
+    unsigned lanes; /* answers to, or offers of, a lane that conn was told of */
 
-    /* conn is the server: */
+    bool is_server; /* conn is; then: */
     unsigned calls, resets;
     int reset_code;
     ferry_stream *streams[FERRY_CONN_STREAMS]; /* by arrival, open; raw_close closes */
@@ -36,6 +37,13 @@ FERRY_CO int raw_wait_end(raw *r);
 FERRY_CO int raw_put(raw *r, uint8_t type, uint8_t flags, uint32_t stream,
                      const void *payload, uint32_t len);
 FERRY_CO int raw_put32(raw *r, uint8_t type, uint32_t stream, uint32_t value);
+/* LANE of this shape; 0s: refused. */
+FERRY_CO int raw_put_lane(raw *r, ferry_lane_shape shape);
+/* The lane of conn is open: RAW_LANE was offered and accepted, whoever conn is. */
+FERRY_CO void raw_open_lane(raw *r);
+#define RAW_LANE ((ferry_lane_shape){.slot = 64 * 1024, .up = 3, .down = 2})
+FERRY_CO int raw_put_slot(raw *r, uint32_t stream, uint32_t slot, uint32_t len);
+FERRY_CO int raw_put_free(raw *r, uint64_t set);
 FERRY_CO int raw_bytes(raw *r, const void *bytes, size_t len);
 /* The next frame from the connection: 1, 0 at the end. Its payload is valid until the
  * next. */

@@ -11,6 +11,8 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/mman.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
@@ -44,9 +46,12 @@ FERRY_CO int sim_send(ferry_stream *st, sim_request rq)
     for (uint64_t off = 0; off < rq.bytes;) {
         size_t n = rq.bytes - off < chunk ? (size_t)(rq.bytes - off) : chunk;
         FERRY_AUTO(buf) ferry_buf *b = NULL;
-        int r = ferry_buf_new(n, &b);
+        int r = ferry_stream_slot(st, n, &b);
+        if (r == 0)
+            r = ferry_buf_new(n, &b);
         if (r < 0)
             return r;
+        n = n < b->cap ? n : b->cap;
         fill(b->data, n, rq.seed, off);
         b->len = n;
         ferry_slice s = {b, b->data, n};
@@ -207,6 +212,60 @@ fail:
     free(call);
 }
 
+/* ---- the lane ------------------------------------------------------------------- */
+
+static ferry_lane_map *map_lane(int fd)
+{
+    ferry_lane_map *m = NULL;
+    size_t len = (size_t)ferry_lane_bytes(&SIM_LANE);
+    void *at = mmap(NULL, len, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+    if (fake_check(at != MAP_FAILED))
+        fake_equal(ferry_lane_map_new(at, len, &m), 0);
+    return m;
+}
+
+/* The server takes its time, as a guest does. */
+static FERRY_CO int answer_lane(void *arg)
+{
+    sim *s = arg;
+    ferry_sleep(1);
+    ferry_conn_answer_lane(s->server, s->server_map);
+    ferry_lane_map_unref(s->server_map);
+    return 0;
+}
+
+static void on_lane(void *arg, const ferry_lane_shape *shape)
+{
+    sim *s = arg;
+    fake_equal(shape->slot, SIM_LANE.slot);
+    s->server_map = map_lane(s->lane_fd);
+    fake_equal(ferry_spawn(&s->calls, "lane", answer_lane, s), 0);
+}
+
+static void offer_lane(sim *s)
+{
+    s->lane_fd = memfd_create("sim", MFD_CLOEXEC);
+    fake_equal(ftruncate(s->lane_fd, (off_t)ferry_lane_bytes(&SIM_LANE)), 0);
+    ferry_lane_map *m = map_lane(s->lane_fd);
+    ferry_conn_offer_lane(s->client, m, &SIM_LANE);
+    ferry_lane_map_unref(m);
+}
+
+static bool at_rest(const struct ferry_lane_port *p)
+{
+    return !p->out.ours && !p->out.theirs && !p->in.held && !p->in.done;
+}
+
+FERRY_CO bool sim_lane_rests(sim *s)
+{
+    for (int ms = 0; ms < 10000; ms++) {
+        if (at_rest(&s->client->lane) && at_rest(&s->server->lane))
+            return true;
+        ferry_sleep(1);
+    }
+    return false;
+}
+
 /* ---- the client ----------------------------------------------------------------- */
 
 FERRY_CO int sim_call(sim *s, enum sim_proc proc, sim_request rq, ferry_stream **ret)
@@ -286,6 +345,8 @@ static FERRY_CO int client_side(sim *s)
     ferry_scope scope;
     ferry_scope_open(&scope, FERRY_SCOPE_SUPERVISE);
     int r = ferry_spawn(&scope, "client", client_task, s);
+    if (s->lane)
+        offer_lane(s);
     if (r == 0)
         r = s->body(s);
     ferry_scope_cancel(&scope, -FERRY_ECANCELED);
@@ -305,7 +366,10 @@ static FERRY_CO int both_sides(void *arg)
     if (s->fail_at)
         *s->fail_at = s->fail_after;
     ferry_conn_opts for_client = {.on_log = on_log, .arg = s};
-    ferry_conn_opts for_server = {.server = true, .on_call = on_call, .arg = s};
+    ferry_conn_opts for_server = {.server = true,
+                                  .on_call = on_call,
+                                  .on_lane = on_lane,
+                                  .arg = s};
     int r = ferry_conn_new(s->loop, ends[0], &for_client, &s->client);
     if (r < 0) {
         ferry_link_close(ends[1]);
@@ -328,6 +392,8 @@ static FERRY_CO int both_sides(void *arg)
     ferry_scope_join(&s->calls);
     fake_equal(s->server->nstreams, 0);
     ferry_conn_free(s->server);
+    if (s->lane_fd >= 0)
+        close(s->lane_fd);
     return r;
 }
 
@@ -339,6 +405,8 @@ void sim_init(sim *s, FERRY_CO int (*body)(sim *s))
         .body = body,
         .client_hash = "0123456789abcdef",
         .server_hash = "0123456789abcdef",
+        .lane_fd = -1,
+        .lane = getenv("FERRY_SIM_LANE"),
     };
 }
 

@@ -42,6 +42,7 @@ struct sim {
     FERRY_CO int (*body)(sim *s);     /* the client's side of the test */
     void *user;
     const char *client_hash, *server_hash;
+    bool lane; /* offered at the start; sim_init(): if $FERRY_SIM_LANE is set */
     long *fail_at,
         fail_after; /* not NULL: set so once both connections are to be made */
 
@@ -50,6 +51,9 @@ struct sim {
     ferry_conn *client, *server;
     ferry_link *client_end, *server_end;
     ferry_scope calls; /* the server's tasks */
+
+    int lane_fd; /* -1: none */
+    ferry_lane_map *server_map;
 
     /* filled as it goes */
     unsigned started, ended; /* calls on the server */
@@ -66,6 +70,11 @@ void sim_init(sim *s, FERRY_CO int (*body)(sim *s));
  * nothing is left: no stream, no task, no end of the wire. Returns body's result, or
  * that of the HELLO when that failed. */
 int sim_run(sim *s);
+
+/* The lane of a sim: small, so that there is want. Its memory is mapped twice, as if in two processes. */
+#define SIM_LANE ((ferry_lane_shape){.slot = 128 * 1024, .up = 6, .down = 4})
+/* Waits until each slot is where it began; false if some never are. */
+FERRY_CO bool sim_lane_rests(sim *s);
 
 /* ---- for bodies and servers ----------------------------------------------------- */
 

@@ -28,6 +28,7 @@ struct guest {
     ferry_loop *loop;
     struct ferryd *d;
     ferry_conn *conn; /* the client's */
+    bool lane;        /* guest_use_lane() was called: large pieces go by the lane */
     char root[80];    /* the directory that is the guest's / */
 };
 

@@ -32,7 +32,7 @@ static FERRY_CO int spawn(const char *guard, char *const *argv,
                           ferry_error *e)
 {
     ferry_watcher *watcher = NULL;
-    int r = ferry_direct_new(guard, argv, drives, n, &watcher, e);
+    int r = ferry_direct_new(guard, argv, -1, drives, n, &watcher, e);
     return r < 0 ? r : ferry_qemu_spawn(ferry_self_loop(), watcher, ret, e);
 }
 

@@ -34,8 +34,16 @@ static void each_rule(void **state)
         {{4, 0, FERRY_CALL, 0}, "a stream's frame on stream 0"},
         {{10, 1, FERRY_LOG, 0}, "a connection's frame on a stream"},
         {{10, 9, FERRY_HELLO, 0}, "a connection's frame on a stream"},
-        {{8, 1, FERRY_DATA, 2}, "unknown flag"},
         {{8, 1, FERRY_DATA, 3}, "unknown flag"},
+        {{8, 1, FERRY_DATA, 4}, "unknown flag"},
+        {{7, 1, FERRY_DATA, FERRY_FRAME_SLOT}, "a slot's description is not 8 bytes"},
+        {{9, 1, FERRY_DATA, FERRY_FRAME_SLOT}, "a slot's description is not 8 bytes"},
+        {{12, 1, FERRY_LANE, 0}, "a connection's frame on a stream"},
+        {{8, 1, FERRY_FREE, 0}, "a connection's frame on a stream"},
+        {{11, 0, FERRY_LANE, 0}, "payload too short for its type"},
+        {{13, 0, FERRY_LANE, 0}, "payload too long for its type"},
+        {{7, 0, FERRY_FREE, 0}, "payload too short for its type"},
+        {{9, 0, FERRY_FREE, 0}, "payload too long for its type"},
         {{8, 1, FERRY_REPLY, FERRY_FRAME_HOLE}, "unknown flag"},
         {{7, 1, FERRY_DATA, FERRY_FRAME_HOLE}, "a hole's length is not 8 bytes"},
         {{9, 1, FERRY_DATA, FERRY_FRAME_HOLE}, "a hole's length is not 8 bytes"},
@@ -86,7 +94,7 @@ static void type_and_flag_bytes(void **state)
             uint8_t bytes[FERRY_FRAME_HEADER];
             ferry_frame_encode(&f, bytes);
             int good = (flags == 0 && (type == FERRY_CALL || type == FERRY_REPLY)) ||
-                       (type == FERRY_DATA && flags <= 1);
+                       (type == FERRY_DATA && flags <= 2);
             assert_int_equal(ferry_frame_decode(bytes, &f), good ? 0 : -FERRY_EPROTO);
         }
 }

@@ -1,0 +1,91 @@
+/* Making and offering the lane: see lane.h. Who uses it is src/proto and whoever asks it for a
+ * slot (source.c); it is not known here what a slot is used for. */
+#include "api/lane.h"
+
+#include "base/auto.h"
+#include "base/trace.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+
+/* 1 MiB: what the guest's disk takes in one request; half of it costs a third of the speed, twice
+ * as much gives nothing more (docs/performance.md). 8: one transfer has 4 (proto/lane.h), one being
+ * filled, one on its way, and two being written. */
+static const ferry_lane_shape shape = {.slot = 1024 * 1024, .up = 8, .down = 8};
+
+static bool is_off(void)
+{
+    const char *off = secure_getenv("FERRY_LANE");
+    return off && strcmp(off, "off") == 0;
+}
+
+/* Sealed: nobody, not even a qemu that has been taken over, can shorten it under our feet. */
+static int open_memory(uint64_t bytes)
+{
+    FERRY_AUTO(fd) int fd =
+        memfd_create("guestferry lane", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+    if (fd < 0 || ftruncate(fd, (off_t)bytes) < 0 ||
+        fcntl(fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL) < 0)
+        return -errno;
+    return ferry_take_fd(&fd);
+}
+
+static int map_slots(int fd, ferry_lane_map **ret)
+{
+    size_t len = (size_t)ferry_lane_bytes(&shape);
+    void *at = mmap(NULL, len, PROT_READ | PROT_WRITE, MAP_SHARED, fd, FERRY_LANE_HEAD);
+    return at == MAP_FAILED ? -errno : ferry_lane_map_new(at, len, ret);
+}
+
+void ferry_lane_make(ferry_vm *vm)
+{
+    uint64_t bytes = FERRY_LANE_HEAD + ferry_lane_bytes(&shape);
+    atomic_store(&vm->lane_text, "none");
+    vm->spec.lane_bytes = 0;
+    if (is_off())
+        return;
+    int fd = open_memory(bytes);
+    int r = fd < 0 ? fd : map_slots(fd, &vm->lane);
+    if (r < 0) {
+        FERRY_TRACE(api, "no lane: %s", ferry_strerror(r));
+        if (fd >= 0)
+            close(fd);
+        return;
+    }
+    vm->spec.lane_fd = fd;
+    vm->spec.lane_bytes = bytes;
+}
+
+void ferry_lane_made(ferry_vm *vm, bool has)
+{
+    if (vm->spec.lane_bytes)
+        close(vm->spec.lane_fd);
+    vm->spec.lane_bytes = 0;
+    if (!has)
+        ferry_lane_drop(vm);
+    else
+        atomic_store(&vm->lane_text, "idle");
+}
+
+void ferry_lane_drop(ferry_vm *vm)
+{
+    ferry_lane_map_unref(vm->lane);
+    vm->lane = NULL;
+}
+
+void ferry_lane_want(ferry_vm *vm, uint64_t bytes)
+{
+    if (bytes < FERRY_LANE_FROM || !vm->lane || !vm->conn ||
+        ferry_conn_get_lane(vm->conn) != FERRY_CONN_LANE_NONE)
+        return;
+    ferry_conn_offer_lane(vm->conn, vm->lane, &shape);
+}
+
+void ferry_lane_answered(ferry_vm *vm, bool open)
+{
+    FERRY_TRACE(api, "the appliance has %s the lane", open ? "opened" : "refused");
+    atomic_store(&vm->lane_text, open ? "open" : "refused");
+}
