@@ -1,77 +1,74 @@
-/* gferry doctor: is everything there that gferry needs, and does it work? The verdict on the
- * appliance comes from a launch, not from looking at files. */
+/* gferry doctor: everything that a bug report needs, and a verdict. What is there is looked at
+ * here; whether it works is tried in selftest.c. */
 #include "auto.h"
 #include "command.h"
-#include "guest.h"
 #include "json.h"
 #include "out.h"
 #include "program.h"
-#include "session.h"
+#include "report.h"
+#include "say.h"
+#include "selftest.h"
 #include "text.h"
 
 #include <guestferry/version.h>
 
 #include "ferry_config.h"
 
-#include <fcntl.h>
-#include <stdarg.h>
+#include <errno.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
+#include <sys/utsname.h>
+#include <unistd.h>
 
 static const char help[] =
-    "Looks for everything that gferry needs and starts an appliance. Ends with 0 if "
-    "all is\n"
-    "well, 5 if the appliance does not start, 1 if something else is wrong.\n"
+    "Tells what a bug report needs: versions, the appliance, limits of this machine; "
+    "then\n"
+    "starts an appliance and moves a file there and back, with the times it took. Ends "
+    "with\n"
+    "0 if all is well, 5 if the appliance does not start, 1 if something else is "
+    "wrong.\n"
     "\n"
     "Examples:\n"
     "  gferry doctor\n"
     "  gferry doctor --accel kvm\n"
     "  gferry doctor --json\n";
 
-/* A scratch disk for the launch: what it holds does not matter. */
-#define SCRATCH_BYTES (1 << 20)
 /* Descriptors: 24 transfers in flight, a source and a destination each, and our own. */
 #define NOFILE_WANTED 256
+/* The guest's RAM, and what qemu itself takes. */
+#define MEMORY_WANTED ((uint64_t)768 << 20)
 
-enum verdict { GOOD, NOTE, BAD };
+/* ---- versions ---------------------------------------------------------------------- */
 
-/* The findings, in order; printed as they come, or at the end as JSON. */
-struct report {
-    bool json;
-    json_t *items;
-    json_t *launch; /* figures of the launch; NULL until there was one */
-    bool kvm_opens;
-    int bad;
-};
-
-static void find(struct report *r, enum verdict v, const char *name, const char *fmt,
-                 ...) FERRY_PRINTF(4, 5);
-
-static void find(struct report *r, enum verdict v, const char *name, const char *fmt,
-                 ...)
+/* PRETTY_NAME of os-release(5); "" if there is none. */
+static void os_name(char *buf, size_t size)
 {
-    static const char *const word[] = {"ok", "note", "bad"};
-    FERRY_AUTO(mem) char *text = NULL;
-    va_list ap;
-    va_start(ap, fmt);
-    if (vasprintf(&text, fmt, ap) < 0)
-        text = NULL;
-    va_end(ap);
-    r->bad += v == BAD;
-    if (r->json) {
-        json_t *o = json_object();
-        json_object_set_new(o, "check", json_string(name));
-        json_object_set_new(o, "verdict", json_string(word[v]));
-        json_object_set_new(o, "text", json_text(text ? text : ""));
-        json_array_append_new(r->items, o);
-        return;
+    char line[256];
+    FILE *f = fopen("/etc/os-release", "re");
+    buf[0] = 0;
+    while (f && fgets(line, sizeof line, f))
+        if (!strncmp(line, "PRETTY_NAME=", 12))
+            snprintf(buf, size, "%.*s", (int)strcspn(line + 13, "\"\n"), line + 13);
+    if (f)
+        fclose(f);
+}
+
+static void check_versions(struct report *r)
+{
+    struct utsname u;
+    char os[128];
+    os_name(os, sizeof os);
+    report_add(r, GOOD, "gferry", "%s, library %s", FERRY_VERSION, ferry_version());
+    report_value(r, "versions", "gferry", json_string(FERRY_VERSION));
+    report_value(r, "versions", "library", json_string(ferry_version()));
+    if (uname(&u) == 0) {
+        report_add(r, GOOD, "host", "%s %s %s%s%s, %ld CPUs", u.sysname, u.release,
+                   u.machine, *os ? ", " : "", os, sysconf(_SC_NPROCESSORS_ONLN));
+        report_value(r, "versions", "host_kernel", json_string(u.release));
     }
-    FILE *out = out_begin();
-    fprintf(out, "%-5s %-10s ", word[v], name);
-    out_name(out, text ? text : "");
-    fputc('\n', out);
 }
 
 /* ---- what is there ----------------------------------------------------------------- */
@@ -84,140 +81,150 @@ static void check_program(struct report *r, const char *name, const char *progra
     int code = program_run(argv, output);
     output[strcspn(output, "\n")] = 0;
     if (code == 0)
-        find(r, GOOD, name, "%s: %s", program, output);
+        report_add(r, GOOD, name, "%s: %s", program, output);
     else if (code < 0)
-        find(r, BAD, name, "%s: %s; %s (Debian: %s)", program, strerror(-code),
-             what_for, package);
+        report_add(r, BAD, name, "%s: %s; %s (Debian: %s)", program, strerror(-code),
+                   what_for, package);
     else
-        find(r, BAD, name, "%s --version: exit code %d: %s", program, code, output);
+        report_add(r, BAD, name, "%s --version: exit code %d: %s", program, code,
+                   output);
 }
 
-static void check_kvm(struct report *r)
+/* The bytes of its files; 0: one is missing, which has been said. */
+static uint64_t size_appliance(struct report *r, const char *dir)
 {
-    FERRY_AUTO(fd) int fd = open("/dev/kvm", O_RDWR | O_CLOEXEC);
-    r->kvm_opens = fd >= 0;
-    if (fd >= 0)
-        find(r, GOOD, "kvm", "/dev/kvm opens; whether a guest boots is seen below");
-    else
-        find(r, NOTE, "kvm", "/dev/kvm: %s; the appliance runs without, more slowly",
-             strerror(errno));
+    static const char *const files[] = {"vmlinux", "initramfs", "usr.img", "qboot.rom",
+                                        "manifest.json"};
+    uint64_t bytes = 0;
+    for (size_t i = 0; i < sizeof files / sizeof *files; i++) {
+        FERRY_AUTO(mem) char *path = text_join(dir, files[i]);
+        struct stat st;
+        if (path && stat(path, &st) == 0) {
+            bytes += (uint64_t)st.st_size;
+            continue;
+        }
+        report_add(r, BAD, "appliance", "%s: %s", path ? path : files[i],
+                   strerror(errno));
+        return 0;
+    }
+    return bytes;
 }
 
+/* That its files are those of its manifest is for the launch to say. */
 static void check_appliance(struct report *r)
 {
     const char *dir = getenv("FERRY_APPLIANCE");
     if (!dir || !*dir)
         dir = FERRY_CONFIG_APPLIANCE;
-    static const char *const files[] = {"vmlinux", "initramfs", "usr.img", "qboot.rom",
-                                        "manifest.json"};
-    for (size_t i = 0; i < sizeof files / sizeof *files; i++) {
-        FERRY_AUTO(mem) char *path = text_join(dir, files[i]);
-        struct stat st;
-        char size[TEXT_MAX];
-        if (!path)
-            continue;
-        if (stat(path, &st) < 0) {
-            find(r, i < 4 ? BAD : NOTE, "appliance", "%s: %s", path, strerror(errno));
-            continue;
-        }
-        text_bytes((uint64_t)st.st_size, size);
-        find(r, GOOD, "appliance", "%s: %s", path, size);
-    }
+    report_value(r, "versions", "appliance", json_text(dir));
+    uint64_t bytes = size_appliance(r, dir);
+    FERRY_AUTO(mem) char *manifest = text_join(dir, "manifest.json");
+    if (!bytes || !manifest)
+        return;
+
+    char size[TEXT_MAX];
+    FERRY_AUTO(json) json_t *doc = json_load_file(manifest, 0, NULL);
+    const char *kernel = "?";
+    json_unpack(doc, "{s:{s:s}}", "kernel", "release", &kernel);
+    text_bytes(bytes, size);
+    report_add(r, GOOD, "appliance", "%s: %s, kernel %s", dir, size, kernel);
+    report_value(r, "versions", "appliance_kernel", json_string(kernel));
 }
 
-static void check_limits(struct report *r)
+/* ---- limits ------------------------------------------------------------------------ */
+
+static void check_files(struct report *r)
 {
     struct rlimit files;
     if (getrlimit(RLIMIT_NOFILE, &files) < 0)
         return;
     if (files.rlim_cur < NOFILE_WANTED)
-        find(r, NOTE, "limits", "open files: %llu; less than %d may not do for cp -r",
-             (unsigned long long)files.rlim_cur, NOFILE_WANTED);
+        report_add(r, NOTE, "limits",
+                   "open files: %llu; less than %d may not do for cp -r",
+                   (unsigned long long)files.rlim_cur, NOFILE_WANTED);
     else
-        find(r, GOOD, "limits", "open files: %llu", (unsigned long long)files.rlim_cur);
+        report_add(r, GOOD, "limits", "open files: %llu",
+                   (unsigned long long)files.rlim_cur);
 }
 
-/* ---- does it work ------------------------------------------------------------------ */
-
-static void report_launch(struct report *r, ferry_vm *vm)
+/* Memory that programs can have now, of /proc/meminfo; 0: unknown. */
+static uint64_t memory_available(void)
 {
-    ferry_launch_times t = {0};
-    ferry_vm_get_launch_times(vm, &t);
-    const char *accel = ferry_vm_get_accel(vm);
-    accel = accel ? accel : "?";
-    find(r, GOOD, "launch", "%u ms with %s (prepare %u, boot %u, hello %u)", t.total_ms,
-         accel, t.prepare_ms, t.boot_ms, t.hello_ms);
-    if (r->kvm_opens && strcmp(accel, "kvm") != 0)
-        find(r, NOTE, "kvm", "/dev/kvm opens, yet the appliance runs with %s", accel);
-
-    r->launch = json_object();
-    json_object_set_new(r->launch, "accel", json_string(accel));
-    json_object_set_new(r->launch, "total_ms", json_integer(t.total_ms));
-    json_object_set_new(r->launch, "prepare_ms", json_integer(t.prepare_ms));
-    json_object_set_new(r->launch, "boot_ms", json_integer(t.boot_ms));
-    json_object_set_new(r->launch, "hello_ms", json_integer(t.hello_ms));
+    unsigned long long kib = 0;
+    char line[128];
+    FILE *f = fopen("/proc/meminfo", "re");
+    while (f && fgets(line, sizeof line, f))
+        if (sscanf(line, "MemAvailable: %llu kB", &kib) == 1)
+            break;
+    if (f)
+        fclose(f);
+    return kib * 1024;
 }
 
-static int try_launch(struct report *r, struct session *s, const struct options *o)
+static void check_memory(struct report *r)
 {
-    ferry_error e = {0};
-    int status = session_prepare(s, o);
-    if (status != STATUS_OK)
-        return status;
-    if (ferry_add_drive_scratch(s->vm, SCRATCH_BYTES, &e) < 0)
-        return session_failed(s, NULL, &e);
-    status = session_launch(s);
-    if (status != STATUS_OK)
-        return status;
-
-    report_launch(r, s->vm);
-    uint64_t bytes, start = progress_now_ms();
-    if (guest_getsize(s, "/dev/sda", &bytes, &e) < 0)
-        return session_failed(s, NULL, &e);
-    find(r, GOOD, "disk", "a scratch disk of %llu bytes answers in %llu ms",
-         (unsigned long long)bytes, (unsigned long long)(progress_now_ms() - start));
-    return STATUS_OK;
+    char text[TEXT_MAX];
+    struct rlimit space;
+    uint64_t free_bytes = memory_available();
+    if (free_bytes) {
+        text_bytes(free_bytes, text);
+        report_add(r, free_bytes < MEMORY_WANTED ? NOTE : GOOD, "limits",
+                   "memory available: %s%s", text,
+                   free_bytes < MEMORY_WANTED ? "; the appliance has 512 MiB" : "");
+    }
+    if (getrlimit(RLIMIT_AS, &space) == 0 && space.rlim_cur != RLIM_INFINITY) {
+        text_bytes(space.rlim_cur, text);
+        report_add(r, NOTE, "limits", "address space: %s (ulimit -v)", text);
+    }
 }
 
-static int check_launch(struct report *r, const struct options *o)
+/* Where scratch disks go. */
+static void check_tmpdir(struct report *r)
 {
-    struct session s;
-    int status = try_launch(r, &s, o);
-    status = session_close(&s, status);
-    if (status == STATUS_OK)
-        find(r, GOOD, "shutdown", "the appliance ends as it should");
+    const char *dir = getenv("TMPDIR");
+    dir = dir && *dir ? dir : "/var/tmp";
+    struct statvfs v;
+    char text[TEXT_MAX];
+    if (statvfs(dir, &v) < 0) {
+        report_add(r, BAD, "limits", "%s: %s; scratch disks go there (TMPDIR)", dir,
+                   strerror(errno));
+        return;
+    }
+    text_bytes((uint64_t)v.f_bavail * v.f_frsize, text);
+    if (access(dir, W_OK) < 0)
+        report_add(r, BAD, "limits", "%s: %s; scratch disks go there (TMPDIR)", dir,
+                   strerror(errno));
     else
-        find(r, BAD, "launch", "the appliance does not work; see the error above");
-    return status;
+        report_add(r, GOOD, "limits", "%s: %s free", dir, text);
+}
+
+/* ---- all of it --------------------------------------------------------------------- */
+
+static void look(struct report *r)
+{
+    const char *qemu = getenv("FERRY_QEMU");
+    check_versions(r);
+    check_program(r, "qemu", qemu && *qemu ? qemu : "qemu-system-x86_64",
+                  "qemu-system-x86", "it runs the appliance");
+    check_program(r, "qemu-img", "qemu-img", "qemu-utils",
+                  "it makes qcow2, vmdk and vdi images");
+    check_appliance(r);
+    check_files(r);
+    check_memory(r);
+    check_tmpdir(r);
 }
 
 static int run(const struct options *o, char **operands, int n)
 {
     (void)operands, (void)n;
-    struct report r = {.json = o->json, .items = json_array()};
-    const char *qemu = getenv("FERRY_QEMU");
-    find(&r, GOOD, "gferry", "%s, library %s", FERRY_VERSION, ferry_version());
-    check_program(&r, "qemu", qemu && *qemu ? qemu : "qemu-system-x86_64",
-                  "qemu-system-x86", "it runs the appliance");
-    check_program(&r, "qemu-img", "qemu-img", "qemu-utils",
-                  "it makes qcow2, vmdk and vdi images");
-    check_kvm(&r);
-    check_appliance(&r);
-    check_limits(&r);
-    int status = check_launch(&r, o);
+    struct report r;
+    report_init(&r, o->json);
+    look(&r);
+    int status = selftest(&r, o);
     if (status == STATUS_OK && r.bad)
         status = STATUS_FAILED;
-
-    if (o->json) {
-        FERRY_AUTO(json) json_t *doc = json_object();
-        json_object_set(doc, "checks", r.items);
-        if (r.launch)
-            json_object_set(doc, "launch", r.launch);
-        json_object_set_new(doc, "healthy", json_boolean(status == STATUS_OK));
-        json_print(doc, out_begin(), true);
-    }
-    json_decref(r.items);
-    json_decref(r.launch);
+    report_end(&r, status == STATUS_OK);
+    report_done(&r);
     int end = out_end(stdout);
     return status == STATUS_OK ? end : status;
 }

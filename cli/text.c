@@ -83,6 +83,8 @@ void text_mode(uint32_t mode, char buf[TEXT_MAX])
                 buf[special[i].at] == 'x' ? special[i].with_x : special[i].alone;
 }
 
+#define CLOCKS_DIFFER 3600 /* seconds */
+
 void text_ls_time(int64_t when, int64_t now, char buf[TEXT_MAX])
 {
     const int64_t half_year =
@@ -93,7 +95,9 @@ void text_ls_time(int64_t when, int64_t now, char buf[TEXT_MAX])
         snprintf(buf, TEXT_MAX, "%lld", (long long)when);
         return;
     }
-    bool recent = when <= now && now - when < half_year;
+    /* The guest that wrote the file has a clock of its own: a little ahead is not the future,
+     * which ls(1) shows by its year. */
+    bool recent = when <= now + CLOCKS_DIFFER && now - when < half_year;
     if (strftime(buf, TEXT_MAX, recent ? "%b %e %H:%M" : "%b %e  %Y", &tm) == 0)
         snprintf(buf, TEXT_MAX, "%lld", (long long)when);
 }

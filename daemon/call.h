@@ -22,6 +22,7 @@
 #include "daemon_calls.h"
 
 #include <guestferry/error.h>
+#include <guestferry/op.h>
 
 #include <stdatomic.h>
 #include <stdbool.h>
@@ -46,6 +47,13 @@ struct ferryd {
     ferry_list labels;      /* ferryd_label.link (drives.h) */
 };
 
+/* What a transfer leaves behind: ferry_leftover of guestferry/op.h. */
+struct ferryd_left {
+    ferry_leftover_kind kind;
+    uint64_t bytes;
+    char *path; /* malloced; NULL: none */
+};
+
 struct ferryd_call {
     struct ferryd *d;
     ferry_stream *stream;
@@ -54,7 +62,8 @@ struct ferryd_call {
     ferry_list link;
     ferry_scope scope; /* open while `running` */
     bool running;
-    atomic_int cancelled; /* 0 or the code: what blocking work looks at (block.h) */
+    atomic_int cancelled;    /* 0 or the code: what blocking work looks at (block.h) */
+    struct ferryd_left left; /* set by transfers: goes with the REPLY */
     ferry_buf *items; /* of a list, not yet sent (gen/daemon_dispatch.c); NULL: none */
 };
 

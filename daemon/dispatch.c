@@ -40,14 +40,17 @@ int ferryd_failf(const struct ferryd_call *c, ferry_error *e, int r, const char 
 /* ---- the reply --------------------------------------------------------------------- */
 
 /* Status, and on success the result, as one REPLY body. */
-static int encode(const ferryd_entry *entry, const ferry_error *e, void *ret,
-                  ferry_buf **ret_body)
+static int encode(const ferryd_entry *entry, const ferry_error *e,
+                  const struct ferryd_left *left, void *ret, ferry_buf **ret_body)
 {
     fx_status status = {
         .code = e->code,
         .os_errno = e->os_errno,
         .where = (char *)(uintptr_t)e->where,
         .msg = (char *)(uintptr_t)e->msg,
+        .left = left ? left->kind : FERRY_LEFT_NOTHING,
+        .left_bytes = left ? left->bytes : 0,
+        .left_path = left && left->path ? left->path : (char[]){""},
     };
     bool with_result = e->code == 0 && entry && entry->xdr_ret;
     size_t size = xdr_sizeof((xdrproc_t)xdr_fx_status, &status);
@@ -73,13 +76,14 @@ static int encode(const ferryd_entry *entry, const ferry_error *e, void *ret,
     return 0;
 }
 
-static void reply(ferry_stream *st, const ferryd_entry *entry, ferry_error *e, void *ret)
+static void reply(ferry_stream *st, const ferryd_entry *entry, ferry_error *e,
+                  const struct ferryd_left *left, void *ret)
 {
     ferry_buf *body = NULL;
-    int r = encode(entry, e, ret, &body);
+    int r = encode(entry, e, left, ret, &body);
     if (r < 0) {
         ferry_fail(e, r, entry ? entry->name : "call", "result: %s", ferry_strerror(r));
-        r = encode(entry, e, NULL, &body);
+        r = encode(entry, e, left, NULL, &body);
     }
     if (r == 0)
         ferry_stream_reply(st, body);
@@ -103,7 +107,7 @@ static int run_decoded(struct ferryd_call *c, const void *args, ferry_error *e)
     if (r < 0 && e->code == 0)
         ferry_fail(e, r, entry->name, "%s", ferry_strerror(r));
     e->code = r < 0 ? r : 0; /* a failure that was recovered from may have filled e */
-    reply(c->stream, entry, e, ret);
+    reply(c->stream, entry, e, &c->left, ret);
 
     if (ret)
         xdr_free(entry->xdr_ret, ret);
@@ -134,7 +138,7 @@ static int decode_and_run(struct ferryd_call *c, ferry_error *e)
     if (r == 0)
         r = run_decoded(c, args, e);
     else
-        reply(c->stream, entry, e, NULL);
+        reply(c->stream, entry, e, NULL, NULL);
     if (args)
         xdr_free(entry->xdr_args, args);
     return r;
@@ -160,6 +164,7 @@ static void call_free(struct ferryd_call *c)
     ferry_list_remove(&c->link);
     ferry_stream_close(c->stream);
     ferry_slice_done(&c->body);
+    free(c->left.path);
     ferry_cond_wake(&c->d->ended);
     free(c);
 }
@@ -219,7 +224,7 @@ void ferryd_dispatch(void *daemon, ferry_stream *st, ferry_slice body)
 {
     ferry_error e = {0};
     if (start(daemon, st, &body, &e) < 0) {
-        reply(st, NULL, &e, NULL);
+        reply(st, NULL, &e, NULL, NULL);
         ferry_slice_done(&body);
         ferry_stream_close(st);
     }

@@ -237,6 +237,31 @@ int ferryd_at_target(int root, const char *path, struct ferryd_at *ret)
     return -ELOOP;
 }
 
+/* What the kernel calls an open directory; 0: something went wrong. */
+static size_t name_of(int fd, char path[PATH_MAX])
+{
+    char self[32];
+    snprintf(self, sizeof self, "/proc/self/fd/%d", fd);
+    ssize_t n = readlink(self, path, PATH_MAX - 1);
+    path[n < 0 ? 0 : n] = '\0';
+    return n < 0 ? 0 : (size_t)n;
+}
+
+char *ferryd_at_path(int root, const struct ferryd_at *at, const char *name)
+{
+    char top[PATH_MAX], dir[PATH_MAX], *path;
+    size_t n = name_of(root, top);
+    if (n == 0 || name_of(at->dir, dir) == 0)
+        return NULL;
+    if (strcmp(top, "/") == 0)
+        n = 0;
+    bool below = strncmp(top, dir, n) == 0 && (dir[n] == '/' || dir[n] == '\0');
+    if (!below ||
+        asprintf(&path, "%s/%s", strcmp(dir + n, "/") ? dir + n : "", name) < 0)
+        return NULL;
+    return path;
+}
+
 struct parent {
     int root;
     const char *path;

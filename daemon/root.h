@@ -63,6 +63,10 @@ int ferryd_at_parent(int root, const char *path, struct ferryd_at *ret);
  * file that need not exist: where open(O_CREAT) would make it. */
 int ferryd_at_target(int root, const char *path, struct ferryd_at *ret);
 
+/* The path by which a caller would name `name` in at's directory, malloced. NULL: no memory, or the
+ * directory is gone. */
+char *ferryd_at_path(int root, const struct ferryd_at *at, const char *name);
+
 static inline void ferry_auto_at(struct ferryd_at *at)
 {
     if (at->dir >= 0)

@@ -42,6 +42,18 @@ static int learn(struct ferryd_source *s, bool device)
     return 0;
 }
 
+static int settle(struct ferryd_source *s, bool device, struct ferryd_source *ret)
+{
+    int r = learn(s, device);
+    if (r < 0) {
+        close(s->fd);
+        return r;
+    }
+    open_direct(s, device);
+    *ret = *s;
+    return 0;
+}
+
 int ferryd_source_open(int root, const char *path, struct ferryd_source *ret)
 {
     struct ferryd_source s = {.fd = -1, .direct = -1};
@@ -53,17 +65,13 @@ int ferryd_source_open(int root, const char *path, struct ferryd_source *ret)
     } else {
         s.fd = ferryd_at_open(root, path, O_RDONLY | O_NONBLOCK | O_NOCTTY, 0);
     }
-    if (s.fd < 0)
-        return s.fd;
+    return s.fd < 0 ? s.fd : settle(&s, device, ret);
+}
 
-    int r = learn(&s, device);
-    if (r < 0) {
-        close(s.fd);
-        return r;
-    }
-    open_direct(&s, device);
-    *ret = s;
-    return 0;
+int ferryd_source_take(int fd, struct ferryd_source *ret)
+{
+    struct ferryd_source s = {.fd = fd, .direct = -1};
+    return settle(&s, false, ret);
 }
 
 void ferryd_source_close(struct ferryd_source *s)

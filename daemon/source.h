@@ -25,6 +25,8 @@ struct ferryd_source {
 
 /* A file in the image, or a device (root is ignored then). -FERRY_EISDIR, -FERRY_EINVAL. */
 int ferryd_source_open(int root, const char *path, struct ferryd_source *ret);
+/* The same of an open file of the image; owns fd, also on failure. */
+int ferryd_source_take(int fd, struct ferryd_source *ret);
 void ferryd_source_close(struct ferryd_source *s);
 
 /* What is at `from`: *ret_data bytes of data after *ret_hole bytes of hole, both within

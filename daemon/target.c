@@ -2,6 +2,8 @@
 #include "target.h"
 
 #include "base/auto.h"
+#include "base/digest.h"
+#include "base/partial.h"
 #include "devices.h"
 
 #include <errno.h>
@@ -45,7 +47,7 @@ static void learn_filesystem(struct ferryd_target *t)
 
 /* ---- opening ----------------------------------------------------------------------------- */
 
-static void make_name(char name[24])
+static void make_name(char name[NAME_MAX + 1])
 {
     static const char letters[] = "abcdefghijklmnopqrstuvwxyz012345";
     uint8_t random[6];
@@ -81,6 +83,34 @@ static int open_temp(struct ferryd_target *t)
     return -errno;
 }
 
+uint64_t ferryd_stamp(const struct stat *st)
+{
+    return (uint64_t)st->st_mtim.tv_sec * 1000000000u + (uint64_t)st->st_mtim.tv_nsec;
+}
+
+/* The host has compared it with what it sends; between that and now it was not locked. */
+static int open_partial(struct ferryd_target *t)
+{
+    struct stat st;
+    FERRY_AUTO(mem) char *name = ferry_partial_name(t->at.name);
+    if (!name)
+        return -ENOMEM;
+    FERRY_AUTO(fd) int fd = ferry_partial_open(t->at.dir, name);
+    if (fd < 0)
+        return fd == -ENOENT || fd == -EEXIST ? -FERRY_ECHANGED : fd;
+    if (fstat(fd, &st) < 0)
+        return -errno;
+    if ((uint64_t)st.st_size < t->opts.resume_at ||
+        ferryd_stamp(&st) != t->opts.resume_stamp)
+        return -FERRY_ECHANGED;
+    if (ftruncate(fd, (off_t)t->opts.resume_at) < 0)
+        return -errno;
+    strcpy(t->temp, name); /* it was opened by it, so it fits */
+    t->resumed = true;
+    t->fd = ferry_take_fd(&fd);
+    return 0;
+}
+
 /* What is at the target's name: 1 a regular file, 0 nothing, or why it cannot be one. */
 static int look_at_target(const struct ferryd_target *t)
 {
@@ -114,7 +144,7 @@ static int open_file(int root, struct ferryd_target *t)
 
     t->fresh = true;
     if (!t->opts.in_place)
-        return open_temp(t);
+        return t->opts.resume_at ? open_partial(t) : open_temp(t);
     t->fd = open_in_place(t, exists);
     return t->fd < 0 ? -errno : 0;
 }
@@ -252,13 +282,25 @@ static int link_temp(struct ferryd_target *t)
 
 static int put_in_place(struct ferryd_target *t)
 {
-    int r = t->temp[0] ? 0 : link_temp(t);
+    int r = 0;
+    if (t->resumed)
+        r = ferry_partial_check(t->at.dir, t->temp, t->fd);
+    else if (!t->temp[0])
+        r = link_temp(t);
     if (r < 0 || !t->temp[0])
         return r;
     if (renameat(t->at.dir, t->temp, t->at.dir, t->at.name) < 0)
         return -errno;
     t->temp[0] = '\0';
     return 0;
+}
+
+/* The target is complete: what an earlier try has left is of no use. */
+static void remove_partial(const struct ferryd_target *t)
+{
+    FERRY_AUTO(mem) char *name = ferry_partial_name(t->at.name);
+    if (name)
+        ferry_partial_remove(t->at.dir, name);
 }
 
 static int sync_dir(const struct ferryd_target *t)
@@ -291,14 +333,44 @@ int ferryd_target_commit(struct ferryd_target *t, uint64_t end)
         r = -errno;
     if (r == 0 && !t->opts.in_place)
         r = put_in_place(t);
+    if (r == 0 && t->opts.keep && !t->opts.in_place && !t->resumed)
+        remove_partial(t);
     if (r == 0 && t->opts.durable && !t->device)
         r = sync_dir(t);
     return r;
 }
 
+/* ---- what is left ------------------------------------------------------------------------------- */
+
+/* Less than a piece is not worth it: nothing of it could be taken over (base/digest.h). As long as it
+ * is a partial it is nobody's business, as a temporary. */
+int ferryd_target_keep(struct ferryd_target *t, int root, uint64_t end, char **ret_path)
+{
+    FERRY_AUTO(mem) char *name = ferry_partial_name(t->at.name);
+    FERRY_AUTO(mem) char *path = name ? ferryd_at_path(root, &t->at, name) : NULL;
+    if (!path)
+        return -ENOMEM;
+    if (!t->opts.keep || t->opts.in_place || end < FERRY_DIGEST_PIECE)
+        return -ENODATA;
+
+    (void)set_mode(t, 0600);
+    (void)set_owner(t, 0, 0);
+    int r;
+    if (t->resumed)
+        r = ftruncate(t->fd, (off_t)end) < 0 ? -errno : 0;
+    else
+        r = ferry_partial_keep(t->at.dir, name, t->fd, t->temp[0] ? t->temp : NULL,
+                               (off_t)end);
+    if (r < 0)
+        return r;
+    t->temp[0] = '\0';
+    *ret_path = ferry_take(&path);
+    return 0;
+}
+
 void ferryd_target_close(struct ferryd_target *t)
 {
-    if (t->temp[0])
+    if (t->temp[0] && !t->resumed)
         unlinkat(t->at.dir, t->temp, 0);
     if (t->direct >= 0)
         close(t->direct);

@@ -2,7 +2,7 @@
  *
  *      atomic     a temporary in the target's directory: without a name (O_TMPFILE) where the
  *                 file system has that, else ".ferry-XXXXXX~"; commit puts it in the place of
- *                 the target, abort leaves no trace of it
+ *                 the target, abort leaves no trace of it, or a partial (base/partial.h)
  *      in place   the file or device itself; what was written stays
  */
 #ifndef FERRYD_TARGET_H
@@ -20,8 +20,11 @@ struct ferryd_target_opts {
     gid_t gid;
     bool in_place;
     bool durable;
-    bool large;      /* O_DIRECT pays, where the file system is any good at it */
-    uint64_t offset; /* of the first byte; in place only */
+    bool large;         /* O_DIRECT pays, where the file system is any good at it */
+    uint64_t offset;    /* of the first byte; in place only */
+    bool keep;          /* aborted, it may leave a partial */
+    uint64_t resume_at; /* not 0: the temporary is the partial, cut to this length ... */
+    uint64_t resume_stamp; /* ... which was last written at this time (ferryd_stamp) */
 };
 
 struct ferryd_target {
@@ -34,7 +37,8 @@ struct ferryd_target {
     bool can_alloc; /* preallocation pays and works */
     bool parallel;  /* writes need not come in order */
     bool owners;    /* the file system keeps owner and mode */
-    char temp[24];  /* its name; "": it has none */
+    bool resumed;   /* temp is the partial's name */
+    char temp[NAME_MAX + 1]; /* its name; "": it has none */
 };
 
 /* root is ignored for a device. -FERRY_EISDIR, -FERRY_EINVAL (neither a regular file nor a
@@ -47,7 +51,15 @@ int ferryd_target_open(int root, const struct ferryd_target_opts *o,
  * a durable one. Close or abort is still to come. */
 int ferryd_target_commit(struct ferryd_target *t, uint64_t end);
 
-/* Closes; a temporary that was not committed is gone. Call it once after a successful open. */
+/* Keeps what is in [0, end) as a partial. 0 and its path in the image (the caller's); or why not.
+ * Close is still to come. */
+int ferryd_target_keep(struct ferryd_target *t, int root, uint64_t end, char **ret_path);
+
+/* When it was last written, in nanoseconds. */
+uint64_t ferryd_stamp(const struct stat *st);
+
+/* Closes; a temporary that was not committed is gone, unless it was a partial
+ * before. Call it once after a successful open. */
 void ferryd_target_close(struct ferryd_target *t);
 
 #endif

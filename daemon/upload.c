@@ -42,6 +42,7 @@ struct upload {
     uint64_t hole;    /* that comes next; 0: none */
     bool end;         /* nothing comes after `rest` and `hole` */
     uint64_t at;      /* offset in the target of what comes next */
+    uint64_t lost; /* the lowest offset below `at` that was not written; else UINT64_MAX */
 
     uint64_t allocated, step; /* preallocated up to here, and by how much next */
     ferry_chan batches;       /* struct ferryd_batch *, to the writers */
@@ -67,6 +68,14 @@ static inline void ferry_auto_batch(struct ferryd_batch **b)
 static size_t min_size(size_t a, size_t b)
 {
     return a < b ? a : b;
+}
+
+/* A batch that was received and not, or not surely, written. With two writers it may have been
+ * overtaken: what counts as written ends where it begins. */
+static void batch_lost(struct upload *u, const struct ferryd_batch *b)
+{
+    if (b->n > 0 && b->offset < u->lost)
+        u->lost = b->offset;
 }
 
 /* Moves as much of u->rest into the batch as it has room for. */
@@ -187,10 +196,40 @@ static int open_target(struct upload *u, bool large)
         .durable = a->durable,
         .large = large,
         .offset = a->offset,
+        .keep = a->keep,
+        .resume_at = a->resume_at,
+        .resume_stamp = a->resume_stamp,
     };
     int r = ferryd_target_open(u->root ? u->root->fd : -1, &o, &u->target);
     u->open = r == 0;
     return r;
+}
+
+/* Blocking: what is left of the target that could not be finished, and the end of it. */
+static void leave(struct upload *u)
+{
+    struct ferryd_left *left = &u->call->left;
+    uint64_t end = u->lost < u->at ? u->lost : u->at;
+    left->kind = u->target.resumed ? FERRY_LEFT_UNKNOWN : FERRY_LEFT_NOTHING;
+    if (u->target.opts.in_place) {
+        left->kind = FERRY_LEFT_WRITTEN;
+        left->bytes = end - u->args->offset;
+    } else if (ferryd_target_keep(&u->target, u->root->fd, end, &left->path) == 0) {
+        left->kind = FERRY_LEFT_PARTIAL;
+        left->bytes = end;
+    }
+    ferryd_target_close(&u->target);
+    u->open = false;
+}
+
+/* Blocking, after the commit. */
+static void finish(struct upload *u)
+{
+    struct ferryd_left *left = &u->call->left;
+    left->kind = u->target.opts.in_place ? FERRY_LEFT_WRITTEN : FERRY_LEFT_NOTHING;
+    left->bytes = u->target.opts.in_place ? u->at - u->args->offset : 0;
+    ferryd_target_close(&u->target);
+    u->open = false;
 }
 
 /* ---- small --------------------------------------------------------------------------------- */
@@ -209,10 +248,14 @@ static void small_run(void *arg)
         return;
     if (s->batch->n > 0)
         u->r = ferryd_sink_write(&u->target, s->batch);
-    if (u->r == 0)
+    if (u->r < 0)
+        batch_lost(u, s->batch);
+    else
         u->r = ferryd_target_commit(&u->target, u->at);
-    ferryd_target_close(&u->target);
-    u->open = false;
+    if (u->r < 0)
+        leave(u);
+    else
+        finish(u);
 }
 
 static FERRY_CO int upload_small(struct upload *u, const struct ferryd_batch *b)
@@ -274,10 +317,12 @@ static FERRY_CO int pass_hole(struct upload *u)
         if (r == 0)
             r = u->r;
     }
+    if (r < 0)
+        return r;
     u->at += u->hole;
     u->hole = 0;
     u->step = 0;
-    return r;
+    return 0;
 }
 
 static FERRY_CO int hand_on(struct upload *u, struct ferryd_batch **b)
@@ -287,7 +332,9 @@ static FERRY_CO int hand_on(struct upload *u, struct ferryd_batch **b)
     int r = allocate(u, *b);
     if (r == 0)
         r = ferry_chan_send(&u->batches, *b);
-    if (r == 0)
+    if (r < 0)
+        batch_lost(u, *b);
+    else
         ferry_take(b);
     return r;
 }
@@ -335,9 +382,13 @@ static FERRY_CO int writer(void *arg)
 
         struct writing w = {.u = u, .batch = next};
         r = ferryd_block(write_run, &w);
+        if (r == 0)
+            r = w.r;
+        if (r < 0)
+            batch_lost(u, w.batch);
         batch_free(w.batch);
-        if (r < 0 || w.r < 0)
-            return r < 0 ? r : w.r;
+        if (r < 0)
+            return r;
     }
 }
 
@@ -360,8 +411,10 @@ static FERRY_CO int pipeline(struct upload *u, struct ferryd_batch **first)
     int writers = ferry_scope_join(&s);
 
     void *left;
-    while (ferry_chan_try_recv(&u->batches, &left))
+    while (ferry_chan_try_recv(&u->batches, &left)) {
+        batch_lost(u, left);
         batch_free(left);
+    }
     ferry_chan_done(&u->batches);
     /* A writer's failure reaches the receiver as a cancel: the writer knows why. */
     return writers < 0 ? writers : r;
@@ -381,49 +434,82 @@ static void commit_run(void *arg)
     u->r = ferryd_target_commit(&u->target, u->at);
 }
 
-static void close_run(void *arg)
+static void leave_run(void *arg)
 {
-    struct upload *u = arg;
-    ferryd_target_close(&u->target);
+    leave(arg);
+}
+
+static void finish_run(void *arg)
+{
+    finish(arg);
 }
 
 /* Also after a cancel, hence the shield. */
-static FERRY_CO void close_target(struct upload *u)
+static FERRY_CO void end_target(struct upload *u, int r)
 {
     ferry_scope shield;
     ferry_scope_open(&shield, FERRY_SCOPE_SHIELD);
     if (u->open)
-        ferryd_block(close_run, u);
+        ferryd_block(r < 0 ? leave_run : finish_run, u);
     ferry_scope_join(&shield);
+}
+
+static FERRY_CO int open_large(struct upload *u)
+{
+    int r = ferryd_block(open_run, u);
+    return r < 0 ? r : u->r;
 }
 
 static FERRY_CO int upload_large(struct upload *u, struct ferryd_batch **first)
 {
-    int r = ferryd_block(open_run, u);
-    if (r == 0)
-        r = u->r;
-    if (r == 0)
-        r = pipeline(u, first);
+    int r = pipeline(u, first);
     if (r == 0)
         r = ferryd_block(commit_run, u);
-    if (r == 0)
-        r = u->r;
-    close_target(u);
-    return r;
+    return r < 0 ? r : u->r;
 }
 
 /* ---- the call -------------------------------------------------------------------------------------- */
 
+/* A partial is opened before its data comes: cancelled then, it still is one. */
 static FERRY_CO int upload(struct upload *u)
 {
     FERRY_AUTO(batch) struct ferryd_batch *first = calloc(1, sizeof *first);
-    if (!first)
-        return -ENOMEM;
-    u->at = u->args->offset;
-    int r = batch_fill(u, first);
-    if (r < 0)
-        return r;
-    return upload_is_complete(u) ? upload_small(u, first) : upload_large(u, &first);
+    int r = first ? 0 : -ENOMEM;
+    if (r == 0 && u->args->resume_at)
+        r = open_large(u);
+    if (r == 0)
+        r = batch_fill(u, first);
+    if (r == 0 && !u->open && upload_is_complete(u))
+        return upload_small(u, first);
+
+    if (r == 0 && !u->open)
+        r = open_large(u);
+    if (r == 0)
+        r = upload_large(u, &first);
+    if (first) /* nobody has taken it */
+        batch_lost(u, first);
+    end_target(u, r);
+    return r;
+}
+
+/* Where the first byte goes; and what is left as long as nothing has been opened. */
+static int begin(struct upload *u)
+{
+    const fx_upload_args *a = u->args;
+    if (a->resume_at && (a->in_place || a->offset || !u->root))
+        return -EINVAL;
+    u->lost = UINT64_MAX;
+    u->at = a->resume_at ? a->resume_at : a->offset;
+    u->call->left.kind = a->resume_at ? FERRY_LEFT_UNKNOWN : FERRY_LEFT_NOTHING;
+    return 0;
+}
+
+static FERRY_CO int run_upload(struct upload *u, ferry_error *e)
+{
+    int r = begin(u);
+    if (r == 0)
+        r = upload(u);
+    return r < 0 ? ferryd_fail(u->call, e, r, u->args->path) : 0;
 }
 
 int ferryd_upload(struct ferryd_call *c, const fx_upload_args *a, fx_upload_ret *ret,
@@ -436,13 +522,10 @@ int ferryd_upload(struct ferryd_call *c, const fx_upload_args *a, fx_upload_ret 
         r = ferryd_root_get(c, &u.root, e);
     if (r == 0 && !device)
         r = check_early(&u, e);
-    if (r == 0) {
-        r = upload(&u);
-        if (r < 0)
-            ferryd_fail(c, e, r, a->path);
-        else
-            ret->value = u.at - a->offset;
-    }
+    if (r == 0)
+        r = run_upload(&u, e);
+    if (r == 0)
+        ret->value = u.at - (a->resume_at ? a->resume_at : a->offset);
     ferry_slice_done(&u.rest);
     ferry_file_unref(u.root);
     return r;

@@ -17,6 +17,7 @@
 #include <guestferry/ctx.h>
 #include <guestferry/error.h>
 
+#include <stddef.h>
 #include <stdint.h>
 
 #ifdef __cplusplus
@@ -38,7 +39,7 @@ typedef enum ferry_op_state {
  * total   bytes expected; 0 = unknown
  * rate    bytes per second over the last few seconds; 0 until known
  * elapsed milliseconds since the start
- * phase   static text: "booting", "copying", "committing"; never NULL */
+ * phase   static text: "booting", "verifying", "copying", "committing"; never NULL */
 typedef struct ferry_progress {
     uint64_t bytes;
     uint64_t total;
@@ -92,6 +93,44 @@ FERRY_EXPORT int ferry_op_on_done(ferry_op *op, void (*done)(ferry_op *op, void 
 /* 0 if the op is OK; else its code, with reterr (may be NULL) filled: FERRY_ECANCELED for
  * CANCELLED, -FERRY_EAGAIN while PENDING. Thread: any. Since 0.1. */
 FERRY_EXPORT int ferry_op_error(ferry_op *op, ferry_error *reterr);
+
+/* What is left of an op that did not come to its end.
+ *
+ * NOTHING  nothing: what was there before is as it was. Of an op that is OK: nothing but its result
+ * PARTIAL  the first `bytes` bytes of what was to come, in a file of their own beside the
+ *          target, which is as it was: `path`, in the image (upload) or on the host (download).
+ *          The option `resume` goes on from it (guestferry/transfer.h)
+ * WRITTEN  the target itself (in_place, offset, a device; a descriptor) was written: the first `bytes`
+ *          bytes of what was to come, and perhaps some behind them; of an OK op, all
+ * UNKNOWN  the VM died, or a call that is no transfer may have done a part of its work */
+typedef enum ferry_leftover_kind {
+    FERRY_LEFT_NOTHING = 0,
+    FERRY_LEFT_PARTIAL = 1,
+    FERRY_LEFT_WRITTEN = 2,
+    FERRY_LEFT_UNKNOWN = 3,
+} ferry_leftover_kind;
+
+/* size     set to sizeof(ferry_leftover) before the call
+ * bytes    length of the part of the source that is there, from its first byte (of `offset`, if
+ *          that was asked for) on and without gaps; holes count
+ * path     of a PARTIAL, else NULL. The op's: valid until it is freed. Bytes as they are on the disk
+ * found    with `resume`: length of the partial that was there at the start; 0: none
+ * resumed  with `resume`: bytes of it that were equal and not sent again. 0 while `found` is not:
+ *          the two differ from the start on, and the transfer started over */
+typedef struct ferry_leftover {
+    size_t size;
+    ferry_leftover_kind kind;
+    uint64_t bytes;
+    const char *path;
+    uint64_t found;
+    uint64_t resumed;
+    uint64_t reserved[2];
+} ferry_leftover;
+
+/* Says what is left, once the op has ended. 0; -FERRY_EAGAIN while it is PENDING (ret is not
+ * touched); -FERRY_EINVAL: ret is NULL or its size is not set. Never blocks.
+ * Thread: any. Since 0.1. */
+FERRY_EXPORT int ferry_op_get_leftover(ferry_op *op, ferry_leftover *ret);
 
 /* Gives the op back. A pending op is cancelled and ends on its own; its callback is
  * not called any more. NULL is allowed. Thread: any. Since 0.1. */

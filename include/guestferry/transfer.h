@@ -29,6 +29,17 @@ extern "C" {
  * total     bytes that will come, for progress, when the source cannot tell (a pipe)
  * stall_ms  FERRY_ETIMEDOUT when for so long nothing has moved (0: no limit). What moves is
  *           seen in steps of up to 1 MiB, so allow for that on a very slow disk
+ * keep_partial  cancelled or failed, leaves what was written as a partial: "NAME.ferry-partial" beside
+ *           the target, which is as it was. ferry_op_get_leftover() says how much that is. An
+ *           older partial is replaced; what has that name and is no partial (a link, somebody
+ *           else's file) is left alone, and then nothing is kept; nor is less than 1 MiB.
+ *           In place there is no partial: what was written stays anyway
+ * resume    goes on from the partial, if there is one: compares it with the source, by digests that
+ *           both sides compute (phase "verifying"), keeps what is equal from the start in steps of
+ *           1 MiB, and sends the rest. If already the start differs it starts over: see
+ *           ferry_leftover.resumed. Implies keep_partial. A source that cannot be read again
+ *           (a pipe) starts over, too. Not with in_place and offset (FERRY_EINVAL). FERRY_EBUSY:
+ *           another upload is at the partial
  *
  * Holes of a source file stay holes. */
 typedef struct ferry_upload_opts {
@@ -40,6 +51,8 @@ typedef struct ferry_upload_opts {
     uint64_t offset;
     uint64_t total;
     uint32_t stall_ms;
+    int keep_partial;
+    int resume;
 } ferry_upload_opts;
 
 /* Downloads to a path are atomic in the same way: owner, mode and extended attributes of an
@@ -50,6 +63,10 @@ typedef struct ferry_upload_opts {
  * offset, length  which part; length 0 = to the end
  * mode            permission bits of a new file; 0 = 0666 less the umask
  * durable         fsync before OK
+ * keep_partial    as of an upload, on the host: the partial is the caller's own file, never more
+ *                 readable than the target; kept too when the VM has died. What has its name and is
+ *                 no partial is left alone. Paths only
+ * resume          as of an upload. FERRY_EBUSY: another download, of any process, is at the partial
  * max_bytes       ferry_download_mem: more than this is FERRY_EFBIG (0 = 1 GiB)
  * stall_ms        FERRY_ETIMEDOUT when for so long no byte has come or gone (0: no limit) */
 typedef struct ferry_download_opts {
@@ -59,6 +76,8 @@ typedef struct ferry_download_opts {
     int durable;
     uint64_t max_bytes;
     uint32_t stall_ms;
+    int keep_partial;
+    int resume;
 } ferry_download_opts;
 
 /* Errors of all: FERRY_ENOENT, FERRY_EISDIR, FERRY_ENOTDIR, FERRY_EACCES, FERRY_ENOSPC,

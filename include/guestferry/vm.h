@@ -169,6 +169,12 @@ FERRY_EXPORT ferry_vm_state ferry_vm_get_state(ferry_vm *vm);
  * Thread: any. Since 0.1. */
 FERRY_EXPORT const char *ferry_vm_get_accel(ferry_vm *vm);
 
+/* Why it does not run on kvm, though that was wanted ("/dev/kvm: permission denied; ...", or how a
+ * kvm guest failed to boot, now or earlier); "" if it does, or was not. After a launch.
+ * *ret_text is the caller's (free).
+ * Errors: FERRY_ENOMEM, FERRY_ESTATE (not launched yet). Thread: any. Since 0.1. */
+FERRY_EXPORT int ferry_vm_get_accel_reason(ferry_vm *vm, char **ret_text);
+
 /* How this VM's large transfers go, once it has been launched; NULL before. Static text:
  *
  *     "none"     over the channel: $FERRY_LANE is "off", or the appliance is not on this machine

@@ -34,7 +34,10 @@ int ferry_call_open(ferry_op *op, const ferry_call_desc *d, ferry_buf *body,
         return r < 0 ? r : ferry_vm_failed(op->vm, -FERRY_EPIPE, d->name, e);
     }
     r = ferry_stream_call(op->vm->conn, d->proc, body, ret);
-    return r < 0 ? ferry_vm_failed(op->vm, r, d->name, e) : 0;
+    if (r < 0)
+        return ferry_vm_failed(op->vm, r, d->name, e);
+    ferry_op_leave(op, FERRY_LEFT_UNKNOWN, 0, NULL); /* until the daemon says */
+    return 0;
 }
 
 /* The daemon is hostile: nothing it says is believed to be what it should be. */
@@ -79,19 +82,31 @@ static FERRY_CO int stop(ferry_op *op, ferry_stream *st, int code, ferry_slice *
     return r;
 }
 
+/* What the daemon says is left; where it is not to be believed, or cannot be, that is unknown. */
+static void take_left(ferry_op *op, const ferry_slice *reply)
+{
+    ferry_left left = {.kind = FERRY_LEFT_UNKNOWN};
+    if (reply->len > 0)
+        ferry_codec_left(reply->data, reply->len, &left);
+    ferry_op_leave(op, left.kind, left.bytes, left.path);
+}
+
 int ferry_call_finish(ferry_op *op, const ferry_call_desc *d, ferry_stream *st,
                       void *ret, ferry_error *e)
 {
     FERRY_AUTO(slice) ferry_slice reply = {0};
     int r = ferry_stream_wait_reply(st, &reply);
-    if (r == 0)
+    if (r == 0) {
+        take_left(op, &reply);
         return decode_reply(op, d, &reply, ret, e);
+    }
 
     int code = ferry_cancelled();
     if (code == 0)
         return ferry_vm_failed(op->vm, r, d->name, e);
     if (stop(op, st, code, &reply) < 0)
         return code;
+    take_left(op, &reply);
     return decode_reply(op, d, &reply, ret, e) == 0 ? 0 : code;
 }
 
@@ -120,6 +135,7 @@ int ferry_call_abort(ferry_op *op, const ferry_call_desc *d, ferry_stream *st, i
     FERRY_AUTO(slice) ferry_slice reply = {0};
     if (ferry_stream_replied(st) && ferry_stream_wait_reply(st, &reply) == 0) {
         ferry_error theirs = {0};
+        take_left(op, &reply);
         int code = ferry_codec_reply(reply.data, reply.len, NULL, 0, NULL, &theirs);
         if (code == 0 || code == -FERRY_EPROTO)
             return r; /* it was content with less than all: our error is the one */
@@ -129,7 +145,8 @@ int ferry_call_abort(ferry_op *op, const ferry_call_desc *d, ferry_stream *st, i
     }
     if (ferry_stream_lost(st) && !ferry_cancelled())
         return ferry_vm_failed(op->vm, r, d->name, e);
-    stop(op, st, r, &reply);
+    if (stop(op, st, r, &reply) == 0)
+        take_left(op, &reply);
     return r;
 }
 
@@ -220,9 +237,11 @@ static FERRY_CO int run_call(ferry_op *op, ferry_error *e)
     int r = ferry_call_open(op, c->desc, ferry_take(&c->body), &st, e);
     if (r < 0)
         return r;
-    if (c->desc->stream_result)
-        return run_list(op, c, st, e);
-    return ferry_call_finish(op, c->desc, st, c->ret, e);
+    r = c->desc->stream_result ? run_list(op, c, st, e)
+                               : ferry_call_finish(op, c->desc, st, c->ret, e);
+    /* Of these only their own page knows what a part of their work is. */
+    ferry_op_leave(op, r < 0 ? FERRY_LEFT_UNKNOWN : FERRY_LEFT_NOTHING, 0, NULL);
+    return r;
 }
 
 int ferry_call_start(ferry_vm *vm, const ferry_call_desc *d, const void *args,

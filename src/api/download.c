@@ -9,6 +9,8 @@
 #include "api/meter.h"
 #include "api/opts.h"
 #include "api/sink.h"
+#include "api/sink_keep.h"
+#include "api/verify.h"
 #include "base/auto.h"
 
 #include <guestferry/transfer.h>
@@ -29,8 +31,11 @@ struct download {
     ferry_download_opts opts;
     ferry_vm *vm;
     ferry_stream *stream;
-    uint64_t received;
-    void *data; /* memory: the result */
+    uint64_t begin;    /* of the part that was asked for: had already, by `resume` */
+    uint64_t received; /* behind that */
+    uint64_t written;  /* of what was received */
+    bool verified;     /* a partial that was found is being gone on with */
+    void *data;        /* memory: the result */
     size_t len;
 };
 
@@ -49,8 +54,10 @@ static void read_progress(void *arg, uint64_t *ret_bytes, uint64_t *ret_total)
 {
     struct download *d = arg;
     uint64_t done;
-    *ret_bytes = d->received;
+    *ret_bytes = d->begin + d->received;
     ferry_stream_progress(d->stream, &done, ret_total);
+    if (*ret_total)
+        *ret_total += d->begin;
 }
 
 /* The daemon tells the size before the first byte. */
@@ -74,6 +81,7 @@ static FERRY_CO int receive_all(struct download *d, ferry_error *e)
         ferry_slice_done(&p.data);
         if (r < 0)
             return r;
+        d->written = d->received;
     }
 }
 
@@ -104,8 +112,8 @@ static FERRY_CO int transfer(ferry_op *op, struct download *d, ferry_error *e)
     r = ferry_sink_commit(&d->sink, e);
     if (r < 0)
         return r;
-    atomic_store(&op->total, d->received);
-    atomic_store(&op->bytes, d->received);
+    atomic_store(&op->total, d->begin + d->received);
+    atomic_store(&op->bytes, d->begin + d->received);
     return 0;
 }
 
@@ -114,8 +122,8 @@ static FERRY_CO int call(ferry_op *op, struct download *d, ferry_error *e)
     FERRY_AUTO(stream) ferry_stream *st = NULL;
     ferry_buf *body = NULL;
     fx_download_args args = {.path = d->src,
-                             .offset = d->opts.offset,
-                             .length = d->opts.length};
+                             .offset = d->opts.offset + d->begin,
+                             .length = d->opts.length ? d->opts.length - d->begin : 0};
     int r = ferry_call_encode(&ferry_desc_download, &args, &body);
     if (r < 0)
         return ferry_fail(e, r, "download", "%s: %s", d->src, ferry_strerror(r));
@@ -124,6 +132,61 @@ static FERRY_CO int call(ferry_op *op, struct download *d, ferry_error *e)
         return r;
     d->stream = st;
     return transfer(op, d, e);
+}
+
+/* Compares the partial with the file, and cuts it where it differs. Of the part that was asked for
+ * at least one byte is left to come: a length of 0 would mean all. */
+static FERRY_CO int take_up(ferry_op *op, struct download *d, ferry_error *e)
+{
+    ferry_sink *s = &d->sink;
+    uint64_t most = d->opts.length ? d->opts.length - 1 : UINT64_MAX;
+    ferry_verify v = {.path = d->src,
+                      .offset = d->opts.offset,
+                      .file = s->file,
+                      .length = s->found < most ? s->found : most,
+                      .stall_ms = d->opts.stall_ms,
+                      .where = "download"};
+    op->found = s->found;
+    int r = ferry_verify_run(op, &v, e);
+    if (r < 0)
+        return r;
+    d->verified = true;
+    op->resumed = d->begin = s->offset = v.same;
+    r = ferry_fs_truncate(s->file, v.same);
+    return r < 0 ? ferry_fail(e, r, "download", "%s: %s", s->path, ferry_strerror(r))
+                 : 0;
+}
+
+static FERRY_CO void leave_temporary(ferry_op *op, struct download *d)
+{
+    ferry_sink *s = &d->sink;
+    char *path = NULL;
+    int r = -ENODATA;
+    if (s->resumed && !d->verified) { /* as it was found */
+        ferry_op_leave(op, FERRY_LEFT_PARTIAL, s->found, strdup(s->temporary));
+        return;
+    }
+    if (s->keep && s->file)
+        r = ferry_sink_keep(s, &path);
+    if (r == 0)
+        ferry_op_leave(op, FERRY_LEFT_PARTIAL, s->offset, path);
+    else
+        ferry_op_leave(op,
+                       r == -FERRY_ETIMEDOUT ? FERRY_LEFT_UNKNOWN : FERRY_LEFT_NOTHING,
+                       0, NULL);
+}
+
+static FERRY_CO void leave(ferry_op *op, struct download *d, int r)
+{
+    ferry_sink *s = &d->sink;
+    bool whole = s->kind == FERRY_SINK_MEMORY || s->kind == FERRY_SINK_TEMPORARY;
+    if (r < 0 && s->kind == FERRY_SINK_TEMPORARY && !s->installed)
+        leave_temporary(op, d);
+    else if (r < 0 && s->installed) /* its fsync has failed */
+        ferry_op_leave(op, FERRY_LEFT_WRITTEN, d->begin + d->written, NULL);
+    else
+        ferry_op_leave(op, whole ? FERRY_LEFT_NOTHING : FERRY_LEFT_WRITTEN,
+                       whole ? 0 : d->written, NULL);
 }
 
 static FERRY_CO int run_download(ferry_op *op, ferry_error *e)
@@ -135,12 +198,15 @@ static FERRY_CO int run_download(ferry_op *op, ferry_error *e)
         return r;
     ferry_op_phase(op, "opening");
     r = ferry_sink_open(&d->sink, e);
+    if (r == 0 && d->sink.resumed)
+        r = take_up(op, d, e);
     if (r == 0)
         r = call(op, d, e);
     if (r == 0 && d->sink.kind == FERRY_SINK_MEMORY) {
         d->len = (size_t)d->sink.offset;
         d->data = ferry_take(&d->sink.memory);
     }
+    leave(op, d, r);
     ferry_sink_done(&d->sink);
     return r;
 }
@@ -184,6 +250,8 @@ static int start(ferry_vm *vm, const char *src, const ferry_sink *sink,
     }
     d->sink.mode = d->opts.mode;
     d->sink.durable = d->opts.durable != 0;
+    d->sink.keep = d->opts.keep_partial || d->opts.resume;
+    d->sink.resume = d->opts.resume != 0;
     d->sink.max_bytes = d->opts.max_bytes ? d->opts.max_bytes : MEMORY_MAX;
     ferry_op *op = NULL;
     r = ferry_op_new(vm, "download", run_download, d, download_free, &op, e);

@@ -15,6 +15,7 @@
 #include "async/thread.h"
 #include "base/error.h"
 #include "launch/machine.h"
+#include "proto/codec.h"
 #include "proto/conn.h"
 
 #include <guestferry/ctx.h>
@@ -67,6 +68,7 @@ struct ferry_vm {
     ferry_machine_spec spec;
     ferry_launch_times times;
     char *console; /* tail, kept when the machine goes; malloced */
+    char *no_kvm;  /* why the last launch did without; malloced; NULL: no memory */
     uint32_t launch_timeout_ms, call_timeout_ms, grace_ms, heartbeat_ms;
 
     /* loop */
@@ -109,8 +111,10 @@ struct ferry_op {
     uint64_t started_ms;
     _Atomic uint64_t ended_ms; /* 0: not yet */
 
-    /* valid once state is not PENDING */
+    /* valid once state is not PENDING; the loop's until then */
     ferry_error error;
+    ferry_left left;
+    uint64_t found, resumed; /* ferry_leftover */
 
     /* the body: belongs to run() */
     ferry_op_run run;
@@ -155,6 +159,8 @@ int ferry_op_new(ferry_vm *vm, const char *name, ferry_op_run run, void *body,
 int ferry_op_submit(ferry_op *op, ferry_op **ret, ferry_error *e);
 void ferry_op_look(ferry_op *op); /* loop: has a cancel or timeout been asked for? */
 void ferry_op_phase(ferry_op *op, const char *phase);
+/* Loop: what is left of it. Takes over path (malloced, or NULL). */
+void ferry_op_leave(ferry_op *op, ferry_leftover_kind kind, uint64_t bytes, char *path);
 void ferry_op_unref(ferry_op *op);
 
 /* ---- vm.c, keeper.c ---------------------------------------------------------------- */

@@ -9,6 +9,8 @@
 #include "api_hash.h"
 
 #include <errno.h>
+#include <stdlib.h>
+#include <string.h>
 
 /* ---- launch ------------------------------------------------------------------------ */
 
@@ -68,6 +70,8 @@ static void remember(ferry_vm *vm)
     atomic_store(&vm->accel, accel == FERRY_ACCEL_KVM ? "kvm" : "tcg");
     pthread_mutex_lock(&vm->lock);
     vm->times = ferry_machine_times(vm->machine);
+    free(vm->no_kvm);
+    vm->no_kvm = strdup(ferry_machine_no_kvm(vm->machine));
     pthread_mutex_unlock(&vm->lock);
 }
 
@@ -245,6 +249,7 @@ static FERRY_CO int run_shutdown(ferry_op *op, ferry_error *e)
         *e = later;
         r = r2;
     }
+    ferry_op_leave(op, r < 0 ? FERRY_LEFT_UNKNOWN : FERRY_LEFT_NOTHING, 0, NULL);
     return r;
 }
 

@@ -14,6 +14,7 @@
 #include <limits.h>
 #include <linux/futex.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
@@ -67,6 +68,7 @@ void ferry_op_unref(ferry_op *op)
         return;
     if (op->body_free)
         op->body_free(op->body);
+    free(op->left.path);
     ferry_slots_give(&op->ctx->slots, op->token);
     ferry_vm_unref(op->vm);
     ferry_ctx_unref(op->ctx);
@@ -221,6 +223,12 @@ void ferry_op_phase(ferry_op *op, const char *phase)
     atomic_store(&op->phase, phase);
 }
 
+void ferry_op_leave(ferry_op *op, ferry_leftover_kind kind, uint64_t bytes, char *path)
+{
+    free(op->left.path);
+    op->left = (ferry_left){kind, bytes, path};
+}
+
 /* ---- what the owner asks ----------------------------------------------------------- */
 
 void ferry_op_cancel(ferry_op *op)
@@ -278,6 +286,24 @@ int ferry_op_error(ferry_op *op, ferry_error *reterr)
             *reterr = op->error;
         return op->error.code;
     }
+}
+
+int ferry_op_get_leftover(ferry_op *op, ferry_leftover *ret)
+{
+    if (!ret || ret->size < sizeof ret->size)
+        return -FERRY_EINVAL;
+    if (atomic_load(&op->state) == FERRY_OP_PENDING)
+        return -FERRY_EAGAIN;
+    ferry_leftover all = {
+        .size = ret->size,
+        .kind = op->left.kind,
+        .bytes = op->left.bytes,
+        .path = op->left.path,
+        .found = op->found,
+        .resumed = op->resumed,
+    };
+    memcpy(ret, &all, ret->size < sizeof all ? ret->size : sizeof all);
+    return 0;
 }
 
 int ferry_op_on_done(ferry_op *op, void (*done)(ferry_op *op, void *user), void *user)

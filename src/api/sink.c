@@ -34,7 +34,7 @@ static int failed(const ferry_sink *s, int r, ferry_error *e)
 
 void ferry_sink_done(ferry_sink *s)
 {
-    if (s->temporary)
+    if (s->temporary && !s->resumed)
         unlink(s->temporary);
     ferry_file_unref(s->file);
     ferry_link_close(s->link);
@@ -93,9 +93,14 @@ static FERRY_CO int open_fd(ferry_sink *s)
 static FERRY_CO int open_path(ferry_sink *s, ferry_error *e)
 {
     ferry_sink_place place = {0};
-    int r = ferry_sink_prepare(s->path, s->mode, &place);
+    int r = ferry_sink_prepare(s->path, s->mode, s->resume, &place);
+    if (r == -EBUSY)
+        return ferry_fail(e, r, "download", "%s: another download has its partial",
+                          name_of(s));
     if (r < 0)
         return failed(s, r, e);
+    s->resumed = place.resumed;
+    s->found = place.found;
     s->target = place.target;
     s->temporary = place.temporary;
     if (!place.special) {
@@ -192,7 +197,8 @@ int ferry_sink_write(ferry_sink *s, const ferry_piece *p, ferry_error *e)
         return failed(s, -FERRY_EFBIG, e);
     if (!p->hole) {
         r = write_bytes(s, &p->data);
-        s->offset += p->data.len;
+        if (r == 0)
+            s->offset += p->data.len;
     } else if (s->kind == FERRY_SINK_TEMPORARY) {
         s->offset += p->hole; /* a fresh file: commit sets its size */
         r = 0;

@@ -7,8 +7,8 @@
  *               file, or one that is open with O_APPEND
  *      memory   grows, up to a limit
  *
- * Nothing is left behind unless ferry_sink_commit() succeeded (a descriptor keeps what it
- * was given). On the loop, in a task. */
+ * Nothing is left behind unless ferry_sink_commit() succeeded, or ferry_sink_keep() made a
+ * partial of it (a descriptor keeps what it was given). On the loop, in a task. */
 #ifndef FERRY_API_SINK_H
 #define FERRY_API_SINK_H
 
@@ -32,11 +32,15 @@ typedef struct ferry_sink {
     int fd;     /* the caller's */
     uint32_t mode;
     bool durable;
+    bool keep, resume;  /* a path: partials (sink_keep.h) */
     uint64_t max_bytes; /* memory */
 
     ferry_sink_kind kind;
     char *target;    /* path, symbolic links resolved */
     char *temporary; /* its name, where the directory has no unnamed files */
+    bool resumed; /* that is the partial of an earlier try, readable, with `found` bytes */
+    bool installed; /* the target is the new file */
+    uint64_t found;
     ferry_file *file;
     ferry_link *link;
     uint64_t offset; /* of the next byte */

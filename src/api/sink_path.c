@@ -2,7 +2,9 @@
  * thread and sees its job only. */
 #include "api/sink_path.h"
 
+#include "api/sink_keep.h"
 #include "base/auto.h"
+#include "base/partial.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -28,11 +30,11 @@ struct place_job {
     ferry_job job;
     char *path; /* in prepare: what the user said; in install: unused */
     uint32_t mode;
+    bool resume;
     ferry_sink_place place;
     /* install */
     uint64_t size;
-    bool durable;
-    bool existed;
+    bool durable, keep, installed;
     int result;
 };
 
@@ -136,7 +138,7 @@ static int open_named(const char *target, mode_t mode, char **ret_name)
     return -EEXIST;
 }
 
-static int open_temporary(struct place_job *j)
+static int open_new(struct place_job *j)
 {
     FERRY_AUTO(mem) char *copy = strdup(j->place.target);
     if (!copy)
@@ -145,8 +147,14 @@ static int open_temporary(struct place_job *j)
     if (fd < 0 &&
         (errno == EOPNOTSUPP || errno == EISDIR || errno == EINVAL || errno == ENOENT))
         fd = open_named(j->place.target, 0666, &j->place.temporary);
-    else if (fd < 0)
-        fd = -errno;
+    return fd < 0 && !j->place.temporary ? -errno : fd;
+}
+
+static int open_temporary(struct place_job *j)
+{
+    int fd = j->resume ? ferry_sink_open_partial(&j->place) : -ENOENT;
+    if (fd == -ENOENT)
+        fd = open_new(j);
     if (fd < 0)
         return fd;
     if (j->mode && fchmod(fd, j->mode & 07777) < 0) {
@@ -178,7 +186,7 @@ static void run_prepare(ferry_job *job)
 static void free_place(ferry_job *job)
 {
     struct place_job *j = ferry_container(job, struct place_job, job);
-    if (j->place.temporary)
+    if (j->place.temporary && !j->place.resumed)
         unlink(j->place.temporary);
     ferry_file_unref(j->place.file);
     free(j->place.target);
@@ -187,13 +195,15 @@ static void free_place(ferry_job *job)
     free(j);
 }
 
-static FERRY_CO int prepare_once(const char *path, uint32_t mode, ferry_sink_place *ret)
+static FERRY_CO int prepare_once(const char *path, uint32_t mode, bool resume,
+                                 ferry_sink_place *ret)
 {
     struct place_job *j = calloc(1, sizeof *j);
     if (!j)
         return -ENOMEM;
     ferry_job_init(&j->job, run_prepare, free_place);
     j->mode = mode;
+    j->resume = resume;
     j->path = strdup(path);
     int r = j->path ? ferry_work(&j->job) : -ENOMEM;
     if (r == 0)
@@ -206,13 +216,14 @@ static FERRY_CO int prepare_once(const char *path, uint32_t mode, ferry_sink_pla
     return r;
 }
 
-int ferry_sink_prepare(const char *path, uint32_t mode, ferry_sink_place *ret)
+int ferry_sink_prepare(const char *path, uint32_t mode, bool resume,
+                       ferry_sink_place *ret)
 {
-    int r = prepare_once(path, mode, ret);
+    int r = prepare_once(path, mode, resume, ret);
     while (r == -EAGAIN) {
         r = ferry_sleep(READER_MS);
         if (r == 0)
-            r = prepare_once(path, mode, ret);
+            r = prepare_once(path, mode, resume, ret);
     }
     return r;
 }
@@ -280,6 +291,32 @@ static int sync_directory(const char *target)
     return fd < 0 || fsync(fd) < 0 ? -errno : 0;
 }
 
+/* What an earlier try has left is of no use any more. */
+static void remove_partial(const struct place_job *j)
+{
+    FERRY_AUTO(mem) char *partial = ferry_partial_name(j->place.target);
+    if (partial)
+        ferry_partial_remove(AT_FDCWD, partial);
+}
+
+static int put_in_place(struct place_job *j)
+{
+    int r = 0;
+    if (j->place.resumed)
+        r = ferry_partial_check(AT_FDCWD, j->place.temporary, j->place.file->fd);
+    else if (!j->place.temporary)
+        r = give_name(j);
+    if (r < 0)
+        return r;
+    if (rename(j->place.temporary, j->place.target) < 0)
+        return -errno;
+    j->installed = true;
+    free(ferry_take(&j->place.temporary));
+    if (j->keep && !j->place.resumed)
+        remove_partial(j);
+    return 0;
+}
+
 static int install(struct place_job *j)
 {
     int fd = j->place.file->fd;
@@ -288,14 +325,8 @@ static int install(struct place_job *j)
     take_after(j->place.target, fd);
     if (j->durable && fsync(fd) < 0)
         return -errno;
-    int r = j->place.temporary ? 0 : give_name(j);
-    if (r < 0)
-        return r;
-    if (rename(j->place.temporary, j->place.target) < 0)
-        return -errno;
-    free(j->place.temporary);
-    j->place.temporary = NULL;
-    return j->durable ? sync_directory(j->place.target) : 0;
+    int r = put_in_place(j);
+    return r == 0 && j->durable ? sync_directory(j->place.target) : r;
 }
 
 static void run_install(ferry_job *job)
@@ -312,12 +343,19 @@ int ferry_sink_install(ferry_sink *s)
     ferry_job_init(&j->job, run_install, free_place);
     j->place = (ferry_sink_place){.target = ferry_take(&s->target),
                                   .temporary = ferry_take(&s->temporary),
-                                  .file = ferry_file_ref(s->file)};
+                                  .file = ferry_file_ref(s->file),
+                                  .resumed = s->resumed};
     j->size = s->offset;
     j->durable = s->durable;
+    j->keep = s->keep;
     int r = ferry_work(&j->job);
     if (r == 0)
         r = j->result;
+    s->installed = j->installed;
+    if (!j->installed) { /* it may be kept */
+        s->target = ferry_take(&j->place.target);
+        s->temporary = ferry_take(&j->place.temporary);
+    }
     ferry_job_unref(&j->job);
     return r;
 }

@@ -9,6 +9,7 @@
 #include "api/meter.h"
 #include "api/opts.h"
 #include "api/source.h"
+#include "api/verify.h"
 #include "base/auto.h"
 
 #include <guestferry/transfer.h>
@@ -26,6 +27,8 @@ struct upload {
     ferry_upload_opts opts;
     ferry_vm *vm;
     ferry_stream *stream;
+    uint64_t resume_at,
+        resume_stamp; /* of the partial: what was equal, and which it was */
 };
 
 static void upload_free(void *arg)
@@ -41,7 +44,7 @@ static void upload_free(void *arg)
 static void read_progress(void *arg, uint64_t *ret_bytes, uint64_t *ret_total)
 {
     struct upload *u = arg;
-    *ret_bytes = ferry_stream_acked(u->stream);
+    *ret_bytes = u->resume_at + ferry_stream_acked(u->stream);
     *ret_total = u->source.length ? u->source.length : u->opts.total;
 }
 
@@ -94,8 +97,8 @@ static FERRY_CO int transfer(ferry_op *op, struct upload *u, ferry_error *e)
         return ferry_fail(e, -FERRY_EIO, "upload", "%s: %llu bytes sent, %llu written",
                           u->dst, (unsigned long long)sent,
                           (unsigned long long)ret.value);
-    atomic_store(&op->total, sent);
-    atomic_store(&op->bytes, sent);
+    atomic_store(&op->total, u->resume_at + sent);
+    atomic_store(&op->bytes, u->resume_at + sent);
     return 0;
 }
 
@@ -112,6 +115,9 @@ static FERRY_CO int call(ferry_op *op, struct upload *u, ferry_error *e)
         .durable = u->opts.durable != 0,
         .offset = u->opts.offset,
         .total = u->source.length ? u->source.length : u->opts.total,
+        .keep = u->opts.keep_partial || u->opts.resume,
+        .resume_at = u->resume_at,
+        .resume_stamp = u->resume_stamp,
     };
     int r = ferry_call_encode(&ferry_desc_upload, &args, &body);
     if (r < 0)
@@ -122,6 +128,31 @@ static FERRY_CO int call(ferry_op *op, struct upload *u, ferry_error *e)
     u->stream = u->source.stream = st;
     ferry_lane_want(op->vm, args.total);
     return transfer(op, u, e);
+}
+
+/* A source that cannot be read twice has nothing to compare. */
+static FERRY_CO int find_partial(ferry_op *op, struct upload *u, ferry_error *e)
+{
+    ferry_source *s = &u->source;
+    ferry_verify v = {.path = u->dst,
+                      .partial = true,
+                      .file = s->file,
+                      .memory = s->memory,
+                      .at = s->offset,
+                      .length = s->length,
+                      .stall_ms = u->opts.stall_ms,
+                      .where = "upload"};
+    if (s->kind != FERRY_SOURCE_FILE && s->kind != FERRY_SOURCE_MEMORY)
+        return 0;
+    int r = ferry_verify_run(op, &v, e);
+    if (r < 0)
+        return r;
+    op->found = op->left.kind == FERRY_LEFT_PARTIAL ? op->left.bytes : 0;
+    op->resumed = v.same;
+    u->resume_at = v.same;
+    u->resume_stamp = v.stamp;
+    s->offset += v.same;
+    return 0;
 }
 
 static FERRY_CO int run_upload(ferry_op *op, ferry_error *e)
@@ -135,7 +166,10 @@ static FERRY_CO int run_upload(ferry_op *op, ferry_error *e)
     r = ferry_source_open(&u->source, e);
     if (r == 0) {
         atomic_store(&op->total, u->source.length ? u->source.length : u->opts.total);
-        r = call(op, u, e);
+        if (u->opts.resume)
+            r = find_partial(op, u, e);
+        if (r == 0)
+            r = call(op, u, e);
     }
     ferry_source_done(&u->source);
     return r;
@@ -174,6 +208,10 @@ static int start(ferry_vm *vm, const ferry_source *source, const char *dst,
     r = u->dst ? ferry_opts_take("upload", "ferry_upload_opts", opts, &u->opts,
                                  sizeof u->opts, e)
                : ferry_fail(e, -FERRY_ENOMEM, "upload", "out of memory");
+    if (r == 0 && u->opts.resume && (u->opts.in_place || u->opts.offset))
+        r = ferry_fail(e, -FERRY_EINVAL, "upload",
+                       "resume: not in place; go on with offset and the rest of the "
+                       "source");
     if (r < 0) {
         upload_free(u);
         return r;

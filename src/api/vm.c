@@ -36,6 +36,7 @@ void ferry_vm_unref(ferry_vm *vm)
     free(vm->spec.appliance);
     free(vm->spec.qemu);
     free(vm->console);
+    free(vm->no_kvm);
     pthread_mutex_destroy(&vm->lock);
     ferry_ctx_unref(vm->ctx);
     free(vm);
@@ -238,6 +239,19 @@ int ferry_vm_get_launch_times(ferry_vm *vm, ferry_launch_times *ret_times)
     *ret_times = vm->times;
     pthread_mutex_unlock(&vm->lock);
     return ret_times->total_ms ? 0 : -FERRY_ESTATE;
+}
+
+int ferry_vm_get_accel_reason(ferry_vm *vm, char **ret_text)
+{
+    if (ferry_ctx_is_forked(vm->ctx) || !ferry_vm_get_accel(vm))
+        return -FERRY_ESTATE;
+    pthread_mutex_lock(&vm->lock);
+    char *copy = vm->no_kvm ? strdup(vm->no_kvm) : NULL;
+    pthread_mutex_unlock(&vm->lock);
+    if (!copy)
+        return -FERRY_ENOMEM;
+    *ret_text = copy;
+    return 0;
 }
 
 int ferry_vm_get_console(ferry_vm *vm, char **ret_text)

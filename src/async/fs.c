@@ -43,6 +43,7 @@ int ferry_file_new(int fd, ferry_file **ret)
         return -ENOMEM;
     }
     *f = (ferry_file){.refs = 1, .fd = fd};
+    ferry_cond_init(&f->settled);
     *ret = f;
     return 0;
 }
@@ -59,6 +60,14 @@ void ferry_file_unref(ferry_file *f)
         return;
     close(f->fd);
     free(f);
+}
+
+int ferry_file_settle(ferry_file *f)
+{
+    int r = 0;
+    while (r == 0 && f->busy > 0)
+        r = ferry_cond_wait(&f->settled);
+    return r;
 }
 
 /* ---- requests ---------------------------------------------------------------------- */
@@ -92,6 +101,8 @@ static FERRY_CO int request_begin(ferry_file *file, ferry_buf *buf, request **re
     }
     q->task = ferry_self();
     q->file = file ? ferry_file_ref(file) : NULL;
+    if (file)
+        file->busy++;
     q->buf = buf ? ferry_buf_ref(buf) : NULL;
     ferry_loop_ref(q->loop);
     *ret = q;
@@ -106,6 +117,10 @@ static void request_over(request *q, ssize_t result)
     q->done = true;
     q->result = result;
     ferry_sem_put(&loop->pool_share);
+    if (q->file) {
+        q->file->busy--;
+        ferry_cond_wake(&q->file->settled);
+    }
     if (q->task)
         ferry_wake(q->task);
     else

@@ -15,6 +15,7 @@
 #define FERRY_ASYNC_FS_H
 
 #include "async/loop.h"
+#include "async/sync.h"
 #include "base/buf.h"
 
 #include <sys/stat.h>
@@ -26,6 +27,8 @@
 typedef struct ferry_file {
     unsigned refs;
     int fd;
+    unsigned busy;      /* requests in the pool, orphans among them */
+    ferry_cond settled; /* there is one less */
 } ferry_file;
 
 int ferry_file_new(int fd, ferry_file **ret); /* owns fd, also on failure */
@@ -36,6 +39,10 @@ static inline void ferry_auto_file(ferry_file **f)
 {
     ferry_file_unref(*f);
 }
+
+/* Waits until no request on f is in the pool: what was orphaned before has happened. 0, or the cancel
+ * code: call it in a shielded scope, with a deadline, because a hung disk takes its time. */
+FERRY_CO int ferry_file_settle(ferry_file *f);
 
 /* All return 0 or a count, a negative errno, or the cancel code. */
 FERRY_CO int ferry_fs_open(const char *path, int flags, mode_t mode, ferry_file **ret);

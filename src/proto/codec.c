@@ -130,6 +130,29 @@ int ferry_codec_reply(const void *data, size_t len, xdrproc_t xdr, size_t size,
     return 0;
 }
 
+static int take_left(const fx_status *status, ferry_left *ret)
+{
+    ferry_left left = {.kind = (ferry_leftover_kind)status->left,
+                       .bytes = status->left_bytes};
+    if (status->left > FERRY_LEFT_UNKNOWN)
+        return -FERRY_EPROTO;
+    if (*status->left_path && !(left.path = strdup(status->left_path)))
+        return -ENOMEM;
+    *ret = left;
+    return 0;
+}
+
+int ferry_codec_left(const void *data, size_t len, ferry_left *ret)
+{
+    const uint8_t *p = data;
+    fx_status status;
+    if (!get((xdrproc_t)xdr_fx_status, &p, &len, &status, sizeof status))
+        return -FERRY_EPROTO;
+    int r = take_left(&status, ret);
+    xdr_free((xdrproc_t)xdr_fx_status, &status);
+    return r;
+}
+
 /* ---- lists ----------------------------------------------------------------------- */
 
 void ferry_codec_items_free(xdrproc_t xdr, void *items, size_t count, size_t size)

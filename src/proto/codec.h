@@ -15,6 +15,7 @@
 #include "base/buf.h"
 
 #include <guestferry/error.h>
+#include <guestferry/op.h>
 
 #include <rpc/rpc.h>
 
@@ -40,6 +41,16 @@ int ferry_codec_decode(xdrproc_t xdr, const void *data, size_t len, size_t size,
  * somebody's terminal will show it), or -FERRY_EPROTO when the payload is not a reply. */
 int ferry_codec_reply(const void *data, size_t len, xdrproc_t xdr, size_t size,
                       void *ret, ferry_error *e);
+
+/* What a REPLY, of success or failure, says is left of a transfer. path is malloced, NULL: none. */
+typedef struct ferry_left {
+    ferry_leftover_kind kind;
+    uint64_t bytes;
+    char *path;
+} ferry_left;
+
+/* 0; -FERRY_EPROTO when the payload is not a reply; -ENOMEM. */
+int ferry_codec_left(const void *data, size_t len, ferry_left *ret);
 
 /* The items that data[0..len) consists of, as an array of structs of `size` bytes: free
  * with ferry_codec_items_free. No items is {NULL, 0}. -FERRY_EPROTO, -ENOMEM. */

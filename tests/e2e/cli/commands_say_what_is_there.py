@@ -106,9 +106,17 @@ class Commands(cli.Case):
         launch = report["launch"]
         self.assertIn(launch["accel"], ("kvm", "tcg"))
         self.assertGreaterEqual(launch["total_ms"], launch["boot_ms"])
+        # Why there is no kvm, if there is none: a bug report needs it.
+        self.assertEqual("no_kvm" in launch, launch["accel"] == "tcg")
+        for name in "round_trip_us", "upload_bytes_per_second", "download_bytes_per_second":
+            self.assertGreater(report["selftest"][name], 0)
+        self.assertIn("cloud", report["versions"]["appliance_kernel"])
+        asked = json.loads(cli.gferry("doctor", "--json", "--accel", "tcg").stdout)
+        self.assertNotIn("no_kvm", asked["launch"])
         run = cli.gferry("doctor", code=5,
                          env=dict(os.environ, FERRY_APPLIANCE="/nonexistent"))
         self.assertRegex(run.stdout, r"(?m)^bad +appliance +/nonexistent/vmlinux: No such")
+        self.assertNotRegex(run.stdout, "(?m)^ok +shutdown")
 
 
 if __name__ == "__main__":

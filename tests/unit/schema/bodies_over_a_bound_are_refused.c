@@ -117,17 +117,17 @@ static void something_behind_it(void **state)
 static void a_result_where_there_is_none(void **state)
 {
     (void)state;
-    uint8_t status[16] = {0}; /* success, no texts */
-    uint8_t longer[20] = {0};
+    uint8_t status[32] = {0}; /* success, no texts */
+    uint8_t longer[36] = {0};
     ferry_error e;
-    assert_int_equal(ferry_codec_reply(status, 16, NULL, 0, NULL, &e), 0);
-    assert_int_equal(ferry_codec_reply(longer, 20, NULL, 0, NULL, &e), -FERRY_EPROTO);
+    assert_int_equal(ferry_codec_reply(status, 32, NULL, 0, NULL, &e), 0);
+    assert_int_equal(ferry_codec_reply(longer, 36, NULL, 0, NULL, &e), -FERRY_EPROTO);
 
     fx_blockdev_getsize64_ret ret;
     xdrproc_t xdr = PROC(fx_blockdev_getsize64_ret);
-    assert_int_equal(ferry_codec_reply(status, 16, xdr, sizeof ret, &ret, &e),
+    assert_int_equal(ferry_codec_reply(status, 32, xdr, sizeof ret, &ret, &e),
                      -FERRY_EPROTO);
-    assert_int_equal(ferry_codec_reply(status, 12, NULL, 0, NULL, &e), -FERRY_EPROTO);
+    assert_int_equal(ferry_codec_reply(status, 28, NULL, 0, NULL, &e), -FERRY_EPROTO);
     assert_int_equal(ferry_codec_reply(NULL, 0, NULL, 0, NULL, &e), -FERRY_EPROTO);
 }
 

@@ -9,6 +9,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include <cmocka.h>
@@ -18,7 +19,7 @@ static int receive(int code, int os_errno, const char *where, const char *msg,
                    ferry_error *e)
 {
     fx_status status = {code, os_errno, (char *)(uintptr_t)where,
-                        (char *)(uintptr_t)msg};
+                        (char *)(uintptr_t)msg, .left_path = (char[]){""}};
     ferry_buf *b = NULL;
     assert_int_equal(ferry_codec_encode((xdrproc_t)xdr_fx_status, &status, &b), 0);
     memset(e, 0x55, sizeof *e);
@@ -93,12 +94,44 @@ static void success_leaves_the_error_alone(void **state)
 static void nobody_has_to_ask_for_the_error(void **state)
 {
     (void)state;
-    fx_status status = {-FERRY_EIO, 5, (char[]){"x"}, (char[]){"y"}};
+    fx_status status = {-FERRY_EIO, 5, (char[]){"x"}, (char[]){"y"},
+                        .left_path = (char[]){""}};
     ferry_buf *b = NULL;
     assert_int_equal(ferry_codec_encode((xdrproc_t)xdr_fx_status, &status, &b), 0);
     assert_int_equal(ferry_codec_reply(b->data, b->len, NULL, 0, NULL, NULL),
                      -FERRY_EIO);
     ferry_buf_unref(b);
+}
+
+/* Told beside any code; a kind that is none is no reply. */
+static void what_is_left_arrives_whole(void **state)
+{
+    (void)state;
+    for (unsigned kind = 0; kind < 6; kind++) {
+        fx_status status = {-FERRY_ENOSPC,
+                            0,
+                            (char[]){""},
+                            (char[]){""},
+                            kind,
+                            UINT64_MAX - 1,
+                            kind ? (char[]){"/a\nb"} : (char[]){""}};
+        ferry_left left = {0};
+        ferry_buf *b = NULL;
+        assert_int_equal(ferry_codec_encode((xdrproc_t)xdr_fx_status, &status, &b), 0);
+        int r = ferry_codec_left(b->data, b->len, &left);
+        assert_int_equal(r, kind > FERRY_LEFT_UNKNOWN ? -FERRY_EPROTO : 0);
+        if (r == 0) {
+            assert_int_equal(left.kind, kind);
+            assert_true(left.bytes == UINT64_MAX - 1);
+        }
+        if (r == 0 && kind) /* a name of the image's: whoever shows it escapes it */
+            assert_string_equal(left.path, "/a\nb");
+        else
+            assert_null(left.path);
+        assert_int_equal(ferry_codec_left(b->data, b->len - 1, &left), -FERRY_EPROTO);
+        free(left.path);
+        ferry_buf_unref(b);
+    }
 }
 
 int main(void)
@@ -111,6 +144,7 @@ int main(void)
         cmocka_unit_test(a_status_that_is_no_code_is_no_reply),
         cmocka_unit_test(success_leaves_the_error_alone),
         cmocka_unit_test(nobody_has_to_ask_for_the_error),
+        cmocka_unit_test(what_is_left_arrives_whole),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
