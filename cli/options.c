@@ -14,6 +14,7 @@ enum {
     OPT_FORMAT = 0x100,
     OPT_RO,
     OPT_ACCEL,
+    OPT_BACKEND,
     OPT_PROGRESS,
     OPT_JSON,
     OPT_TIMEOUT,
@@ -26,6 +27,7 @@ static const struct option common_longs[] = {
     {"mount", required_argument, NULL, 'm'},
     {"ro", no_argument, NULL, OPT_RO},
     {"accel", required_argument, NULL, OPT_ACCEL},
+    {"backend", required_argument, NULL, OPT_BACKEND},
     {"progress", required_argument, NULL, OPT_PROGRESS},
     {"json", no_argument, NULL, OPT_JSON},
     {"timeout", required_argument, NULL, OPT_TIMEOUT},
@@ -47,6 +49,7 @@ const char options_help[] =
     "extension\n"
     "      --ro              write nothing to the image\n"
     "      --accel ACCEL     auto, kvm or tcg\n"
+    "      --backend BACKEND direct, libvirt or libvirt:URI: who runs the appliance\n"
     "      --timeout TIME    give up after TIME (90, 90s, 5m, 1h), cleaning up as "
     "after ^C\n"
     "      --progress MODE   auto, bar, plain, json or none\n"
@@ -66,6 +69,15 @@ static int parse_accel(struct options *o, const char *value)
         o->accel = FERRY_ACCEL_TCG;
     else
         return say_usage("--accel %s: auto, kvm or tcg", value);
+    return 0;
+}
+
+static int parse_backend(struct options *o, const char *value)
+{
+    if (strcmp(value, "direct") != 0 && strcmp(value, "libvirt") != 0 &&
+        strncmp(value, "libvirt:", 8) != 0)
+        return say_usage("--backend %s: direct, libvirt or libvirt:URI", value);
+    o->backend = value;
     return 0;
 }
 
@@ -121,6 +133,7 @@ static int parse_common(struct options *o, int c, const char *value)
     switch (c) {
     case OPT_FORMAT: return parse_format(o, value);
     case OPT_ACCEL: return parse_accel(o, value);
+    case OPT_BACKEND: return parse_backend(o, value);
     case OPT_PROGRESS: return parse_progress(o, value);
     case OPT_TIMEOUT:
         if (text_parse_duration(value, &o->timeout_ms) < 0)

@@ -31,6 +31,7 @@ struct options {
     size_t nmounts;
     bool ro, json, quiet, verbose;
     ferry_accel accel;
+    const char *backend; /* NULL: direct */
     enum progress_mode progress;
     uint32_t timeout_ms; /* for the whole command; 0: none */
 

@@ -22,7 +22,7 @@ int session_prepare(struct session *s, const struct options *o)
 
     if (ferry_ctx_new(&s->ctx, &e) < 0)
         return session_failed_on(s, "start", &e);
-    ferry_vm_opts opts = {.size = sizeof opts, .accel = o->accel};
+    ferry_vm_opts opts = {.size = sizeof opts, .accel = o->accel, .backend = o->backend};
     if (ferry_vm_new(s->ctx, &opts, &s->vm, &e) < 0)
         return session_failed_on(s, "start", &e);
     signals_attach(s->vm);

@@ -43,6 +43,8 @@ ferry_dependency(tirpc libtirpc ARCHIVE libtirpc.a) # XDR
 ferry_dependency(jansson jansson)                  # QMP
 ferry_dependency(blkid blkid ARCHIVE libblkid.a)   # the daemon: what is on a partition
 ferry_dependency(nettle nettle ARCHIVE libnettle.a) # checksums
+ferry_dependency(libvirt libvirt)                  # the plugin
+ferry_dependency(xml2 libxml-2.0)                  # the plugin: domains
 if(FERRY_BUILD_TESTS)
   ferry_dependency(cmocka cmocka)
 endif()

@@ -51,7 +51,11 @@ typedef enum ferry_vm_state {
  *                   dead (default 15000; UINT32_MAX: never)
  * appliance         directory of kernel and initramfs (default $FERRY_APPLIANCE, else the
  *                   installed one)
- * qemu              program (default $FERRY_QEMU, else qemu-system-x86_64 from $PATH) */
+ * qemu              program (default $FERRY_QEMU, else qemu-system-x86_64 from $PATH)
+ * backend           who runs qemu: "direct" (default), a child process; "libvirt", or "libvirt:URI", a
+ *                   transient domain of that libvirt, which is gone with the VM (docs/libvirt.md). On
+ *                   another host the files of images and appliance are that host's, at the
+ *                   same paths. */
 typedef struct ferry_vm_opts {
     size_t size;
     ferry_accel accel;
@@ -63,6 +67,7 @@ typedef struct ferry_vm_opts {
     const char *qemu;
     uint32_t grace_ms;
     uint32_t heartbeat_ms;
+    const char *backend;
 } ferry_vm_opts;
 
 /* format   "raw", "qcow2", "vmdk", "vdi"; NULL: by the path's extension (.img .raw .iso .bin

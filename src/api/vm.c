@@ -35,6 +35,7 @@ void ferry_vm_unref(ferry_vm *vm)
     free(vm->spec.drives);
     free(vm->spec.appliance);
     free(vm->spec.qemu);
+    free(vm->spec.backend);
     free(vm->console);
     free(vm->no_kvm);
     pthread_mutex_destroy(&vm->lock);
@@ -140,6 +141,10 @@ static int check_opts(const ferry_vm_opts *o, ferry_error *e)
     if ((unsigned)o->accel > FERRY_ACCEL_TCG)
         return ferry_fail(e, -FERRY_EINVAL, "vm_new",
                           "accel is %d; see enum ferry_accel", (int)o->accel);
+    if (o->backend && !ferry_backend_known(o->backend))
+        return ferry_fail(e, -FERRY_EINVAL, "vm_new",
+                          "backend is %s; it must be direct, libvirt or libvirt:URI",
+                          o->backend);
     return 0;
 }
 
@@ -168,6 +173,8 @@ static int fill(ferry_vm *vm, const ferry_vm_opts *o)
     if (!vm->spec.drives)
         return -ENOMEM;
     int r = copy_string(o->appliance, &vm->spec.appliance);
+    if (r == 0)
+        r = copy_string(o->backend, &vm->spec.backend);
     return r < 0 ? r : copy_string(o->qemu, &vm->spec.qemu);
 }
 

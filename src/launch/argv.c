@@ -13,9 +13,6 @@
 #include <string.h>
 #include <sys/utsname.h>
 
-#define DEFAULT_MEMORY_MIB 512
-#define DEFAULT_CPUS 1
-
 static const ferry_platform platforms[] = {
     {
         .arch = "x86_64",
@@ -100,7 +97,7 @@ static void add_json(struct args *a, json_t *j)
 
 /* ---- the parts ------------------------------------------------------------------- */
 
-static void add_append(struct args *a, const ferry_argv_in *in)
+char *ferry_argv_append(const ferry_argv_in *in)
 {
     const ferry_platform *p = in->platform;
     const char *tcg = "", *one_cpu = "";
@@ -108,8 +105,12 @@ static void add_append(struct args *a, const ferry_argv_in *in)
         tcg = p->append_tcg;
         one_cpu = in->cpus > 1 ? "" : p->append_tcg_one_cpu;
     }
-    add(a, "console=%s%s %s%s%s%s%s", p->console, in->verbose ? "" : " quiet",
-        p->append, *tcg ? " " : "", tcg, *one_cpu ? " " : "", one_cpu);
+    char *line = NULL;
+    if (asprintf(&line, "console=%s%s %s%s%s%s%s", p->console,
+                 in->verbose ? "" : " quiet", p->append, *tcg ? " " : "", tcg,
+                 *one_cpu ? " " : "", one_cpu) < 0)
+        return NULL;
+    return line;
 }
 
 /* What a lane takes of the room for memory that is plugged in: it is aligned to the largest pages. */
@@ -117,7 +118,7 @@ static void add_append(struct args *a, const ferry_argv_in *in)
 
 static void add_memory(struct args *a, const ferry_argv_in *in)
 {
-    uint32_t mib = in->memory_mib ? in->memory_mib : DEFAULT_MEMORY_MIB;
+    uint32_t mib = in->memory_mib ? in->memory_mib : FERRY_DEFAULT_MEMORY_MIB;
     add(a, "-m");
     if (in->lane_bytes)
         add(a, "%u,maxmem=%" PRIu64 "M", mib, (uint64_t)mib + LANE_ROOM_MIB);
@@ -149,7 +150,7 @@ static void add_base(struct args *a, const ferry_argv_in *in)
     add(a, "%s", kvm ? p->cpu_kvm : p->cpu_tcg);
     add_memory(a, in);
     add(a, "-smp");
-    add(a, "%u", in->cpus ? in->cpus : DEFAULT_CPUS);
+    add(a, "%u", in->cpus ? in->cpus : FERRY_DEFAULT_CPUS);
 
     add(a, "-bios");
     add(a, "%s", in->bios);
@@ -158,7 +159,7 @@ static void add_base(struct args *a, const ferry_argv_in *in)
     add(a, "-initrd");
     add(a, "%s", in->initramfs);
     add(a, "-append");
-    add_append(a, in);
+    add_owned(a, ferry_argv_append(in));
 
     if (in->sandbox) {
         add(a, "-sandbox");

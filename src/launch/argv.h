@@ -15,6 +15,9 @@
 /* A virtio-scsi controller has 256 targets; one is left for the lane. */
 #define FERRY_DRIVES_MAX 255
 
+#define FERRY_DEFAULT_MEMORY_MIB 512
+#define FERRY_DEFAULT_CPUS 1
+
 /* Descriptors in qemu, from FERRY_GUARD_FIRST on. */
 enum ferry_qemu_fd {
     FERRY_FD_CHANNEL = 4,
@@ -59,5 +62,8 @@ typedef struct ferry_argv_in {
 
 /* NULL-terminated, free with ferry_auto_strv. -ENOMEM. */
 int ferry_argv_build(const ferry_argv_in *in, char ***ret);
+
+/* The kernel's command line (free). NULL: no memory. */
+char *ferry_argv_append(const ferry_argv_in *in);
 
 #endif

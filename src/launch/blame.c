@@ -178,7 +178,11 @@ int ferry_blame(const ferry_evidence *ev, int code, ferry_error *e)
         return ferry_fail(e, code, "launch", "qemu was ended: %.*s",
                           (int)strcspn(term, "\n"), term);
 
-    /* The guest ended itself: qemu is content. */
+    return ferry_blame_guest(ev, code, e);
+}
+
+int ferry_blame_guest(const ferry_evidence *ev, int code, ferry_error *e)
+{
     if (*ev->oom)
         return ferry_fail(e, code, "launch",
                           "appliance ran out of memory (give it more: memory_mib): %s",

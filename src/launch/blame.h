@@ -12,7 +12,7 @@
 
 typedef struct ferry_evidence {
     const ferry_machine_spec *spec;
-    const char *qemu;               /* path of the program */
+    const char *qemu;               /* path of the program; libvirt: its URI, or NULL */
     const char *words;              /* its stderr; "" if it said nothing */
     const char *panic, *oom, *last; /* of the console; "" if there is none */
     int exec_errno;                 /* not 0: qemu never ran */
@@ -23,7 +23,9 @@ typedef struct ferry_evidence {
  * launch, -FERRY_EDEAD after. Returns the code. */
 int ferry_blame(const ferry_evidence *ev, int code, ferry_error *e);
 
-/* The same for one line about one drive, as QMP refuses it. */
+/* Its parts, for other evidence: the guest ended itself, and qemu is content; one line about
+ * one drive, as QMP or libvirt refuses it. */
+int ferry_blame_guest(const ferry_evidence *ev, int code, ferry_error *e);
 int ferry_blame_drive(const ferry_drive *d, const char *said, int code, ferry_error *e);
 
 enum ferry_suspect {

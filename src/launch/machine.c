@@ -17,6 +17,7 @@
 #include "base/trace.h"
 #include "launch/direct.h"
 #include "launch/hotplug.h"
+#include "launch/libvirt.h"
 #include "launch/qemu.h"
 
 #include <errno.h>
@@ -46,6 +47,12 @@ struct ferry_machine {
     ferry_launch_times times;
     bool quitting;
 };
+
+bool ferry_backend_known(const char *backend)
+{
+    const char *uri;
+    return strcmp(backend, "direct") == 0 || ferry_libvirt_named(backend, &uri);
+}
 
 /* ---- new ------------------------------------------------------------------------- */
 
@@ -87,7 +94,9 @@ static FERRY_CO ferry_machine *new_machine(const ferry_machine_spec *spec,
         return NULL;
     }
     m->loop = ferry_self_loop();
-    m->backend = &ferry_backend_direct;
+    const char *uri;
+    m->backend = ferry_libvirt_named(spec->backend, &uri) ? &ferry_backend_libvirt
+                                                          : &ferry_backend_direct;
     m->started = ferry_loop_now(m->loop);
     m->spec.memory_mib = spec->memory_mib;
     m->spec.cpus = spec->cpus;
@@ -230,7 +239,8 @@ static int blame_end(ferry_machine *m, int code, enum ferry_suspect *ret_suspect
                      ferry_error *e)
 {
     char words[WORDS_SIZE];
-    ferry_evidence ev = {.spec = &m->spec, .qemu = m->found.qemu};
+    ferry_evidence ev = {.spec = &m->spec,
+                         .qemu = m->found.libvirt ? m->found.uri : m->found.qemu};
     ferry_qemu_evidence(m->qemu, words, sizeof words, &ev);
     if (ret_suspect)
         *ret_suspect = m->backend->suspect(&ev);
@@ -453,6 +463,10 @@ FERRY_CO int ferry_machine_unplug(ferry_machine *m, unsigned target, ferry_error
     if (!d)
         return ferry_fail(e, -FERRY_ENODEV, "remove_drive", "no drive is at target %u",
                           target);
+    if (!ferry_qemu_qmp(m->qemu))
+        return ferry_fail(e, -FERRY_ENOTSUP, "remove_drive",
+                          "the %s backend gives no drives back at run time",
+                          m->backend->name);
     int r = ferry_hotplug_remove(m->qemu, target, !d->path, e);
     d = drive_at(m, target);
     if (r == 0 && d)

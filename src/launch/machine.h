@@ -40,6 +40,7 @@ typedef struct ferry_machine_spec {
      * is started without: see ferry_machine_lane(). 0 bytes: none is wanted. */
     int lane_fd;
     uint64_t lane_bytes;
+    char *backend; /* "direct", "libvirt" or "libvirt:URI"; NULL: direct */
 } ferry_machine_spec;
 
 /* Checks what can be checked before a launch and completes the drive: absolute path,
@@ -53,6 +54,9 @@ int ferry_drive_copy(const ferry_drive *d,
                      ferry_drive *ret); /* -ENOMEM: nothing in ret */
 /* The file behind a scratch disk: without a name, as large as it is to be. Blocks briefly. */
 int ferry_drive_open_scratch(const ferry_drive *d, int *ret_fd, ferry_error *e);
+
+/* Is there such a backend? */
+bool ferry_backend_known(const char *backend);
 
 typedef struct ferry_machine ferry_machine;
 

@@ -7,6 +7,7 @@
 #include "base/auto.h"
 #include "base/error.h"
 #include "base/list.h"
+#include "launch/libvirt.h"
 #include "launch/manifest.h"
 
 #include <errno.h>
@@ -22,6 +23,7 @@ void ferry_prepared_done(ferry_prepared *p)
     ferry_appliance_done(&p->appliance);
     free(p->qemu);
     free(p->guard);
+    free(p->uri);
     memset(p, 0, sizeof *p);
 }
 
@@ -30,12 +32,32 @@ void ferry_prepared_done(ferry_prepared *p)
 struct look {
     ferry_job job;
     char *appliance, *qemu; /* NULL: default */
+    char *backend;          /* NULL: direct */
     ferry_accel accel;
 
     int r;
     ferry_prepared found;
     ferry_error error;
 };
+
+/* Whether libvirtd, which need not be on this host, has kvm is for it to say; that kvm does
+ * not boot on this one is known here. */
+static int decide_libvirt(struct look *l)
+{
+    ferry_prepared *f = &l->found;
+    FERRY_AUTO(mem) char *qemu = NULL;
+    if (l->accel == FERRY_ACCEL_TCG)
+        return 0;
+    if (!ferry_libvirt_remote(f->uri)) {
+        if (!f->qemu)
+            ferry_qemu_find(f->platform, NULL, &qemu, NULL);
+        const char *program = f->qemu ? f->qemu : qemu;
+        if (program)
+            ferry_accel_key(program, f->appliance.kernel, f->accel_key);
+    }
+    f->try_kvm = !ferry_accel_recall(f->accel_key, f->no_kvm);
+    return 0;
+}
 
 /* An explicit kvm is tried whatever was remembered; if it cannot be, that is an error. */
 static int decide(struct look *l)
@@ -58,6 +80,28 @@ static int decide(struct look *l)
     return 0;
 }
 
+/* qemu and what stands beside it are libvirt's, unless a program was named. */
+static int look_libvirt(struct look *l, const char *uri)
+{
+    ferry_prepared *f = &l->found;
+    const char *env = secure_getenv("FERRY_QEMU");
+    if (uri && !(f->uri = strdup(uri)))
+        return ferry_fail(&l->error, -FERRY_ENOMEM, "launch", "out of memory");
+    int r = ferry_libvirt_load(&f->libvirt, &l->error);
+    if (r == 0 && (l->qemu || (env && *env)))
+        r = ferry_qemu_find(f->platform, l->qemu, &f->qemu, &l->error);
+    return r < 0 ? r : decide_libvirt(l);
+}
+
+static int look_direct(struct look *l)
+{
+    ferry_prepared *f = &l->found;
+    int r = ferry_qemu_find(f->platform, l->qemu, &f->qemu, &l->error);
+    if (r == 0)
+        r = ferry_guard_find(&f->guard, &l->error);
+    return r < 0 ? r : decide(l);
+}
+
 static void run_look(ferry_job *job)
 {
     struct look *l = ferry_container(job, struct look, job);
@@ -68,13 +112,11 @@ static void run_look(ferry_job *job)
                           "there is no appliance for this machine's architecture");
         return;
     }
-    l->r = ferry_qemu_find(f->platform, l->qemu, &f->qemu, &l->error);
+    const char *uri;
+    l->r = ferry_appliance_find(f->platform, l->appliance, &f->appliance, &l->error);
     if (l->r == 0)
-        l->r = ferry_appliance_find(f->platform, l->appliance, &f->appliance, &l->error);
-    if (l->r == 0)
-        l->r = ferry_guard_find(&f->guard, &l->error);
-    if (l->r == 0)
-        l->r = decide(l);
+        l->r = ferry_libvirt_named(l->backend, &uri) ? look_libvirt(l, uri)
+                                                     : look_direct(l);
 }
 
 static void free_look(ferry_job *job)
@@ -83,6 +125,7 @@ static void free_look(ferry_job *job)
     ferry_prepared_done(&l->found);
     free(l->appliance);
     free(l->qemu);
+    free(l->backend);
     free(l);
 }
 
@@ -96,9 +139,11 @@ FERRY_CO int ferry_prepare(const ferry_machine_spec *spec, ferry_prepared *ret,
     l->accel = spec->accel;
     l->appliance = spec->appliance ? strdup(spec->appliance) : NULL;
     l->qemu = spec->qemu ? strdup(spec->qemu) : NULL;
+    l->backend = spec->backend ? strdup(spec->backend) : NULL;
 
     int r = 0;
-    if ((spec->appliance && !l->appliance) || (spec->qemu && !l->qemu))
+    if ((spec->appliance && !l->appliance) || (spec->qemu && !l->qemu) ||
+        (spec->backend && !l->backend))
         r = ferry_fail(e, -FERRY_ENOMEM, "launch", "out of memory");
     else if ((r = ferry_work(&l->job)) < 0)
         ferry_fail(e, r, "launch", "%s before qemu was started", ferry_strerror(r));

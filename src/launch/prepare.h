@@ -9,7 +9,10 @@
 typedef struct ferry_prepared {
     const ferry_platform *platform;
     ferry_appliance appliance;
-    char *qemu, *guard;
+    char *qemu; /* NULL: libvirt's own */
+    char *guard;
+    const struct ferry_libvirt_plugin *libvirt; /* for that backend */
+    char *uri;                                  /* its URI; NULL: its own choice */
 
     bool try_kvm;                    /* auto: it opens and has not failed before */
     char no_kvm[FERRY_ACCEL_REASON]; /* auto: why it is not tried; else "" */

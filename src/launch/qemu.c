@@ -35,7 +35,8 @@ struct ferry_qemu {
     ferry_qmp *qmp;
     ferry_console console, words;
 
-    pid_t pid;
+    bool started;
+    pid_t pid; /* 0: not known, or not yet */
     int exec_errno;
     int status; /* -1 until the watcher has told it */
     bool ended;
@@ -71,15 +72,26 @@ static int make_sockets(ferry_qemu *q)
 
 /* ---- tasks ----------------------------------------------------------------------- */
 
+static void on_disk_error(ferry_qemu *q, const ferry_guard_report *r)
+{
+    bool full = r->what == FERRY_WATCHER_DISK_FULL;
+    q->io_drive = (unsigned)r->value;
+    snprintf(q->io_error, sizeof q->io_error, "%s",
+             full ? "write: No space left on device" : "i/o error");
+}
+
 static void on_report(ferry_qemu *q, const ferry_guard_report *r)
 {
     FERRY_TRACE(launch, "watcher: %d %d", r->what, r->value);
-    if (r->what == FERRY_GUARD_STARTED)
+    if (r->what == FERRY_GUARD_STARTED) {
+        q->started = true;
         q->pid = r->value;
-    else if (r->what == FERRY_GUARD_FAILED)
+    } else if (r->what == FERRY_GUARD_FAILED)
         q->exec_errno = r->value;
     else if (r->what == FERRY_GUARD_ENDED)
         q->status = r->value;
+    else if (r->what == FERRY_WATCHER_DISK_ERROR || r->what == FERRY_WATCHER_DISK_FULL)
+        on_disk_error(q, r);
     ferry_cond_wake(&q->changed);
 }
 
@@ -286,11 +298,11 @@ FERRY_CO int ferry_qemu_spawn(ferry_loop *loop, ferry_watcher *watcher,
 
 FERRY_CO int ferry_qemu_started(ferry_qemu *q)
 {
-    while (!q->pid) {
+    while (!q->started) {
         if (q->ended)
             return -FERRY_EDEAD;
         int r = ferry_cond_wait(&q->changed);
-        if (r < 0 && !q->pid)
+        if (r < 0 && !q->started)
             return r;
     }
     return 0;

@@ -33,6 +33,12 @@ enum ferry_socket {
  * comes the guard's "go".) */
 #define FERRY_WATCHER_QUIT 'q'
 
+/* Reports beyond guard.h's, from a watcher without QMP; value: the drive's index. */
+enum ferry_watcher_report {
+    FERRY_WATCHER_DISK_ERROR = 4,
+    FERRY_WATCHER_DISK_FULL = 5,
+};
+
 typedef struct ferry_watcher ferry_watcher;
 
 typedef struct ferry_watcher_ops {
