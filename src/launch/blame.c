@@ -215,8 +215,8 @@ enum ferry_suspect ferry_suspect(const ferry_evidence *ev)
     ferry_words(ev->words, said, sizeof said);
     if (strcasestr(said, "sandbox") || strcasestr(said, "seccomp"))
         return FERRY_SUSPECT_SANDBOX;
-    if (strstr(said, "virtio-pmem") || strstr(said, "memory-backend-file") ||
-        strstr(said, "maxmem"))
+    if (!accused(ev) && (strstr(said, "virtio-pmem") || strstr(said, "maxmem") ||
+                         strstr(said, "memory-backend-file")))
         return FERRY_SUSPECT_LANE;
     if (!accused(ev) && (strcasestr(said, "kvm") || strcasestr(said, "accel")))
         return FERRY_SUSPECT_ACCEL;

@@ -33,6 +33,9 @@
 #define PLACE "/tmp"       /* a tmpfs is mounted there, for this process alone */
 #define ROOT PLACE "/root" /* the guest's / */
 
+/* The lane's memory: there are no scratch disks before it. */
+#define LANE ((int)FERRY_FD_SCRATCH)
+
 static _Noreturn void give_up(const char *what)
 {
     fprintf(stderr, "cannot be confined: %s: %s\n", what, strerror(errno)); /* vm.c */
@@ -126,6 +129,8 @@ static int serve(uv_loop_t *uv)
         r = ferryd_root_open(life.d);
     if (r < 0)
         return r;
+    if (fcntl(LANE, F_GETFD) >= 0)
+        life.d->lane_fd = LANE;
     ferry_scope_open_root(&scope, loop, NULL, FERRY_SCOPE_SUPERVISE);
     r = ferry_spawn(&scope, "daemon", live, &life);
     if (r < 0)

@@ -15,6 +15,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <uv.h>
@@ -75,15 +76,39 @@ static FERRY_CO int conn_task(void *arg)
     return 0;
 }
 
+/* Memory stands for the device of an appliance: the daemon maps it behind the head. */
+static FERRY_CO int open_lane(struct guest *g)
+{
+    static const ferry_lane_shape shape = {.slot = 1024 * 1024, .up = 8, .down = 8};
+    size_t len = (size_t)ferry_lane_bytes(&shape);
+    ferry_lane_map *m = NULL;
+    int fd = memfd_create("guest", MFD_CLOEXEC);
+    check_equal(ftruncate(fd, (off_t)(FERRY_LANE_HEAD + len)), 0);
+    void *at = mmap(NULL, len, PROT_READ | PROT_WRITE, MAP_SHARED, fd, FERRY_LANE_HEAD);
+    check(at != MAP_FAILED);
+    check_equal(ferry_lane_map_new(at, len, &m), 0);
+    g->d->lane_fd = fd;
+    ferry_conn_offer_lane(g->conn, m, &shape);
+    ferry_lane_map_unref(m);
+    while (ferry_conn_get_lane(g->conn) == FERRY_CONN_LANE_OFFERED)
+        if (ferry_sleep(1) < 0)
+            break;
+    check_equal(ferry_conn_get_lane(g->conn), FERRY_CONN_LANE_OPEN);
+    return fd;
+}
+
 static FERRY_CO int client_task(void *arg)
 {
     struct fixture *f = arg;
     ferry_error e = {0};
+    FERRY_AUTO(fd) int lane = -1;
     check_equal(ferry_conn_hello(f->g.conn, FERRY_API_HASH, "test", &e), 0);
 
     ferry_scope s;
     ferry_scope_open(&s, FERRY_SCOPE_SUPERVISE);
     ferry_spawn(&s, "client connection", conn_task, f);
+    if (getenv("FERRY_GUEST_LANE"))
+        lane = open_lane(&f->g);
     f->body(&f->g);
     ferry_scope_cancel(&s, -FERRY_ECANCELED);
     ferry_scope_join(&s);
@@ -252,11 +277,27 @@ int guest_path_call(struct guest *g, uint32_t proc, const char *path, ferry_erro
     return guest_call(g, proc, (xdrproc_t)xdr_fx_rm_args, &a, NULL, NULL, 0, e);
 }
 
-int guest_send(ferry_stream *st, const void *data, size_t len)
+/* As much as one buffer takes. */
+static FERRY_CO int send_some(ferry_stream *st, const void *data, size_t len,
+                              size_t *ret_sent)
 {
     ferry_buf *b = NULL;
-    int r = ferry_buf_copy(data, len, &b);
-    return r < 0 ? r : ferry_stream_write(st, (ferry_slice){b, b->data, b->len});
+    int r = ferry_stream_slot(st, len, &b);
+    if (r == 0)
+        r = ferry_buf_new(len, &b);
+    if (r < 0)
+        return r;
+    *ret_sent = b->len = len < b->cap ? len : b->cap;
+    memcpy(b->data, data, b->len);
+    return ferry_stream_write(st, (ferry_slice){b, b->data, b->len});
+}
+
+int guest_send(ferry_stream *st, const void *data, size_t len)
+{
+    int r = 0;
+    for (size_t at = 0, n = 0; r == 0 && at < len; at += n)
+        r = send_some(st, (const char *)data + at, len - at, &n);
+    return r;
 }
 
 int guest_upload(struct guest *g, const char *path, const void *data, size_t len,

@@ -24,11 +24,11 @@ bool check_equal_at(long long a, long long b, const char *text, const char *file
 extern char guest_scratch[64];
 bool guest_is_confined(void);
 
+/* With $FERRY_GUEST_LANE set, a lane is open before the body runs: large pieces go through it. */
 struct guest {
     ferry_loop *loop;
     struct ferryd *d;
     ferry_conn *conn; /* the client's */
-    bool lane;        /* guest_use_lane() was called: large pieces go by the lane */
     char root[80];    /* the directory that is the guest's / */
 };
 

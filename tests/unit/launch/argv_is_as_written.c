@@ -205,6 +205,33 @@ static void drives_in_order(void **state)
                            "0") "\n" DISK("1") "\n" DISK("2") "\n"));
 }
 
+/* Its descriptor is the one behind those of scratch disks. */
+static void lane_is_shared_memory(void **state)
+{
+    (void)state;
+    ferry_drive drives[] = {
+        {.format = (char *)(uintptr_t) "raw", .scratch_bytes = 512, .target = 0},
+        {.format = (char *)(uintptr_t) "raw", .scratch_bytes = 512, .target = 1},
+    };
+    for (unsigned n = 0; n <= 2; n += 2) {
+        FERRY_AUTO(strv) char **argv = NULL;
+        ferry_argv_in in = input();
+        in.drives = drives;
+        in.ndrives = n;
+        in.lane_bytes = 18 << 20;
+        assert_int_equal(ferry_argv_build(&in, &argv), 0);
+        assert_values(argv, "-m", "512,maxmem=2560M\n");
+        assert_values(argv, "-object",
+                      n == 0 ? "memory-backend-file,id=lane,share=on,size=18874368,"
+                               "mem-path=/proc/self/fd/7\n"
+                             : "memory-backend-file,id=lane,share=on,size=18874368,"
+                               "mem-path=/proc/self/fd/9\n");
+        char device[4096];
+        values_of(argv, "-device", device, sizeof device);
+        assert_non_null(strstr(device, "virtio-pmem-pci,memdev=lane\n"));
+    }
+}
+
 static void unknown_architecture(void **state)
 {
     (void)state;
@@ -221,6 +248,7 @@ int main(void)
         cmocka_unit_test(a_reader_of_the_console_gets_it_all),
         cmocka_unit_test(choices_are_passed_on),
         cmocka_unit_test(drives_in_order),
+        cmocka_unit_test(lane_is_shared_memory),
         cmocka_unit_test(unknown_architecture),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -179,6 +179,21 @@ static void a_qemu_without_seccomp(void **state)
     assert_int_equal(ferry_suspect(&ev), FERRY_SUSPECT_SANDBOX);
 }
 
+static void a_qemu_without_the_lanes_device(void **state)
+{
+    (void)state;
+    ferry_evidence ev =
+        evidence(EXITED(1), "qemu-system-x86_64: -device virtio-pmem-pci,memdev=lane: "
+                            "'virtio-pmem-pci' is not a valid device model name\n");
+    assert_int_equal(ferry_suspect(&ev), FERRY_SUSPECT_LANE);
+    ev = evidence(EXITED(1), "qemu-system-x86_64: -object memory-backend-file,id=lane: "
+                             "can't open backing store\n");
+    assert_int_equal(ferry_suspect(&ev), FERRY_SUSPECT_LANE);
+    ev = evidence(EXITED(1),
+                  JSON0 "Could not open '/d/virtio-pmem.img': No such file\n");
+    assert_int_equal(ferry_suspect(&ev), FERRY_SUSPECT_OTHER);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -187,6 +202,7 @@ int main(void)
         cmocka_unit_test(ends),
         cmocka_unit_test(what_kvm_may_be_blamed_for),
         cmocka_unit_test(a_qemu_without_seccomp),
+        cmocka_unit_test(a_qemu_without_the_lanes_device),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
