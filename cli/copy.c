@@ -19,6 +19,7 @@ void copy_done(struct copy *c)
         free(c->entries[i].dst);
     }
     free(c->entries);
+    kept_done(&c->kept);
     for (size_t i = 0; i < c->nroots; i++)
         close(c->roots[i]);
 }
@@ -113,7 +114,7 @@ static bool start_next(struct pump *p, void *user)
 static void sample(void *user, struct progress_sample *ret)
 {
     const struct copy *c = user;
-    ret->phase = "copying";
+    ret->phase = pump_any_in(&c->pump, "verifying") ? "verifying" : "copying";
     ret->bytes = c->bytes_done + pump_bytes(&c->pump);
     ret->total = c->unknown ? 0 : c->bytes;
     if (c->files > 1) {

@@ -8,6 +8,7 @@
 #ifndef GFERRY_COPY_H
 #define GFERRY_COPY_H
 
+#include "kept.h"
 #include "pump.h"
 #include "session.h"
 
@@ -45,6 +46,7 @@ struct copy {
     uint64_t bytes_done;
     int status; /* of the first failure */
     bool over;  /* of no use to go on */
+    struct kept kept;
 
     struct pump pump;
     size_t next; /* entry to start */

@@ -184,6 +184,7 @@ static void upload_done(struct pump_task *t, int result, const ferry_error *e)
 {
     struct upload *u = t->user;
     struct copy *c = u->c;
+    kept_note(&c->kept, c->s, t->op, u->e->dst, true);
     if (result == 0) {
         /* What was moved: a stream's size is known only now. */
         ferry_progress p = {0};
@@ -203,7 +204,10 @@ static int start_op(struct upload *u, ferry_error *err)
 {
     struct entry *e = u->e;
     ferry_vm *vm = u->c->s->vm;
-    ferry_upload_opts opts = {.size = sizeof opts, .mode = e->mode};
+    ferry_upload_opts opts = {.size = sizeof opts,
+                              .mode = e->mode,
+                              .keep_partial = u->c->s->o->keep_partial,
+                              .resume = u->c->s->o->resume};
     if (!strcmp(e->src, "-"))
         return ferry_upload_fd_start(vm, STDIN_FILENO, e->dst, &opts, &u->task.op, err);
     if (e->root < 0)

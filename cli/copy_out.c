@@ -264,6 +264,7 @@ static void download_done(struct pump_task *t, int result, const ferry_error *er
     struct copy *c = d->c;
     struct entry *e = d->e;
     int r = result;
+    kept_note(&c->kept, c->s, t->op, e->dst, false);
     if (r == 0 && d->temp) {
         r = commit(d);
         if (r < 0)
@@ -290,7 +291,10 @@ static int start_op(struct download *d, ferry_error *err)
 {
     struct entry *e = d->e;
     ferry_vm *vm = d->c->s->vm;
-    ferry_download_opts opts = {.size = sizeof opts, .mode = e->mode};
+    ferry_download_opts opts = {.size = sizeof opts,
+                                .mode = e->mode,
+                                .keep_partial = d->c->s->o->keep_partial,
+                                .resume = d->c->s->o->resume};
     if (!strcmp(e->dst, "-"))
         return ferry_download_fd_start(vm, e->src, STDOUT_FILENO, &opts, &d->task.op,
                                        err);

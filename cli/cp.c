@@ -11,7 +11,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
-enum { OPT_KEEP_SUID = OPT_OWN };
+enum { OPT_KEEP_SUID = OPT_OWN, OPT_KEEP_PARTIAL, OPT_RESUME };
 
 static const char help[] =
     "Copies files into an image or out of it. A side written IMAGE:PATH, with an "
@@ -34,10 +34,16 @@ static const char help[] =
     "  -r, --recursive       copy directories with all that is in them, links as "
     "links\n"
     "      --keep-suid       keep set-user-ID, set-group-ID and sticky bits\n"
+    "      --keep-partial    cancelled or failed, keep what was copied beside DST, as\n"
+    "                        DST.ferry-partial\n"
+    "      --resume          go on from what was kept, as far as it is equal to the "
+    "source;\n"
+    "                        implies --keep-partial\n"
     "\n"
     "Examples:\n"
     "  gferry cp big.iso disk.qcow2:/root/\n"
     "  gferry cp disk.qcow2:/var/log/messages .\n"
+    "  gferry cp --resume big.iso disk.qcow2:/root/\n"
     "  gferry cp -r www/ disk.img:/srv/www -m sda2\n"
     "  tar c . | gferry cp - disk.img:/backup.tar\n"
     "  gferry cp disk.img:/backup.tar - | tar t\n";
@@ -45,16 +51,20 @@ static const char help[] =
 static const struct option longs[] = {
     {"recursive", no_argument, NULL, 'r'},
     {"keep-suid", no_argument, NULL, OPT_KEEP_SUID},
+    {"keep-partial", no_argument, NULL, OPT_KEEP_PARTIAL},
+    {"resume", no_argument, NULL, OPT_RESUME},
     {0},
 };
 
 static int option(struct options *o, int c, const char *value)
 {
     (void)value;
-    if (c == OPT_KEEP_SUID)
-        o->keep_suid = true;
-    else
-        o->recursive = true;
+    switch (c) {
+    case OPT_KEEP_SUID: o->keep_suid = true; break;
+    case OPT_RESUME: o->resume = o->keep_partial = true; break;
+    case OPT_KEEP_PARTIAL: o->keep_partial = true; break;
+    default: o->recursive = true; break;
+    }
     return 0;
 }
 
@@ -111,6 +121,20 @@ static int check_sides(struct operands *ops)
     return STATUS_OK;
 }
 
+/* A stream cannot be read again, and trees come out by names that are looked up below their own
+ * directory, which a partial's is not. */
+static int check_partials(const struct options *o, const struct operands *ops)
+{
+    const char *option = o->resume ? "--resume" : "--keep-partial";
+    if (!o->keep_partial)
+        return STATUS_OK;
+    if (ops->src[0].kind == SIDE_STDIO || ops->dst.kind == SIDE_STDIO)
+        return say_usage("%s: not with '-', which cannot be read again", option);
+    if (o->recursive && !ops->into)
+        return say_usage("%s: not with -r out of an image; name the files", option);
+    return STATUS_OK;
+}
+
 static int parse_operands(const struct options *o, char **operands, int n,
                           struct operands *ops)
 {
@@ -122,7 +146,9 @@ static int parse_operands(const struct options *o, char **operands, int n,
     int status = parse_side(o, operands[n - 1], &ops->dst);
     for (int i = 0; i < n - 1 && status == STATUS_OK; i++, ops->n++)
         status = parse_side(o, operands[i], &ops->src[i]);
-    return status == STATUS_OK ? check_sides(ops) : status;
+    if (status == STATUS_OK)
+        status = check_sides(ops);
+    return status == STATUS_OK ? check_partials(o, ops) : status;
 }
 
 /* A mistyped source is told at once, not after a boot. */
@@ -281,6 +307,7 @@ static int run_copy(const struct options *o, const struct operands *ops)
     if (c.copied && (status == STATUS_OK || status == STATUS_PARTIAL))
         progress_summary(&s.progress, label ? label : "", c.files > 1 ? c.copied : 0,
                          c.bytes_done, c.took_ms);
+    kept_say(&c.kept, o);
     copy_done(&c);
     return status;
 }

@@ -1,5 +1,6 @@
 /* Which file systems a command sees: -m, or the only one there is. Part of session.h. */
 #include "mount.h"
+#include "again.h"
 #include "auto.h"
 #include "guest.h"
 #include "session.h"
@@ -16,41 +17,6 @@ bool mount_is_mountable(const char *type)
         if (!strcmp(type, no[i]))
             return false;
     return true;
-}
-
-/* ---- the command to type ----------------------------------------------------------- */
-
-/* Appends `word` as a shell would have to read it. */
-static void append_word(char *line, size_t size, const char *word)
-{
-    static const char plain[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
-                                "0123456789%+,-./:=@_";
-    size_t n = strlen(line);
-    if (*word && strspn(word, plain) == strlen(word)) {
-        snprintf(line + n, size - n, " %s", word);
-        return;
-    }
-    n += (size_t)snprintf(line + n, size - n, " '");
-    for (; *word && n + 6 < size; word++)
-        n += (size_t)snprintf(line + n, size - n, *word == '\'' ? "'\\''" : "%c", *word);
-    if (n + 2 < size)
-        strcpy(line + n, "'");
-}
-
-/* The command as it was typed, with -m DEVICE behind its name. */
-static void command_with(const struct options *o, const char *device, char *line,
-                         size_t size)
-{
-    snprintf(line, size, "gferry");
-    bool put = false;
-    for (int i = 1; i < o->argc; i++) {
-        append_word(line, size, o->argv[i]);
-        if (!put && !strcmp(o->argv[i], o->command)) {
-            append_word(line, size, "-m");
-            append_word(line, size, device);
-            put = true;
-        }
-    }
 }
 
 /* ---- choosing ---------------------------------------------------------------------- */
@@ -107,8 +73,9 @@ static int say_several(const struct session *s, const ferry_filesystem_list *lis
     }
     say("%s: it has %zu file systems; say with -m which is meant:", s->image, count);
     mount_print_table(stderr, list);
-    char line[2048];
-    command_with(s->o, biggest->device, line, sizeof line);
+    const char *const words[] = {"-m", biggest->device, NULL};
+    char line[AGAIN_MAX];
+    again_command(s->o, words, line);
     fprintf(stderr, "for example:\n  %s\n", line);
     return STATUS_FAILED;
 }

@@ -38,6 +38,8 @@ struct options {
     /* single commands */
     bool recursive;         /* cp, rm: -r */
     bool keep_suid;         /* cp: --keep-suid */
+    bool keep_partial;      /* cp: --keep-partial, --resume */
+    bool resume;            /* cp: --resume */
     bool all, detail;       /* ls: -a, -l */
     bool parents;           /* mkdir: -p */
     bool force;             /* rm, create: -f */

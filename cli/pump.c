@@ -1,6 +1,8 @@
 /* Ops in flight; see pump.h. */
 #include "pump.h"
 
+#include <string.h>
+
 /* Files that are gone sooner would only flicker. */
 #define ROW_AFTER_MS 500
 
@@ -54,6 +56,17 @@ void pump_run(struct pump *p)
             return;
         session_turn(p->s);
     }
+}
+
+bool pump_any_in(const struct pump *p, const char *phase)
+{
+    for (const struct pump_task *t = p->tasks; t; t = t->next) {
+        ferry_progress progress = {.phase = ""};
+        ferry_op_poll(t->op, &progress);
+        if (!strcmp(progress.phase, phase))
+            return true;
+    }
+    return false;
 }
 
 uint64_t pump_bytes(const struct pump *p)

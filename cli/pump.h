@@ -41,6 +41,8 @@ struct pump {
 void pump_add(struct pump *p, struct pump_task *t);
 /* Runs to the end: of the work, or after a cancel or fatal failure of what is in flight. */
 void pump_run(struct pump *p);
+/* Is one of those in flight in this phase? */
+bool pump_any_in(const struct pump *p, const char *phase);
 /* Bytes moved so far by the transfers in flight. */
 uint64_t pump_bytes(const struct pump *p);
 /* Those that have run long enough to be worth a line, oldest first: a progress_rows. */
