@@ -374,7 +374,8 @@ static bool kill_while_copying(void)
     ferry_op *op = NULL;
     ferry_progress now = {.phase = ""};
     assert_ok(ferry_upload_start(vm, scratch("source"), "/d/file", &resume, &op, &err));
-    while (ferry_op_poll(op, &now) == FERRY_OP_PENDING && strcmp(now.phase, "copying"))
+    while (ferry_op_poll(op, &now) == FERRY_OP_PENDING &&
+           strcmp(now.phase, "copying") != 0)
         ferry_op_wait(op, 1);
     ferry_vm_kill(vm);
     assert_int_equal(ferry_op_wait(op, 20000), 0);
