@@ -8,6 +8,6 @@
 #define OPT_OWN 0x200
 
 extern const struct command cat_command, cp_command, create_command, doctor_command,
-    info_command, ls_command, mkdir_command, rm_command, stat_command;
+    info_command, ls_command, mkdir_command, rm_command, stat_command, template_command;
 
 #endif

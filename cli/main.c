@@ -13,7 +13,7 @@
 
 static const struct command *const commands[] = {
     &cp_command,   &ls_command,   &cat_command,    &mkdir_command,  &rm_command,
-    &stat_command, &info_command, &create_command, &doctor_command,
+    &stat_command, &info_command, &create_command, &doctor_command, &template_command,
 };
 #define NCOMMANDS (sizeof commands / sizeof *commands)
 

@@ -15,6 +15,7 @@ enum {
     OPT_RO,
     OPT_ACCEL,
     OPT_BACKEND,
+    OPT_TEMPLATE,
     OPT_PROGRESS,
     OPT_JSON,
     OPT_TIMEOUT,
@@ -28,6 +29,7 @@ static const struct option common_longs[] = {
     {"ro", no_argument, NULL, OPT_RO},
     {"accel", required_argument, NULL, OPT_ACCEL},
     {"backend", required_argument, NULL, OPT_BACKEND},
+    {"template", required_argument, NULL, OPT_TEMPLATE},
     {"progress", required_argument, NULL, OPT_PROGRESS},
     {"json", no_argument, NULL, OPT_JSON},
     {"timeout", required_argument, NULL, OPT_TIMEOUT},
@@ -50,6 +52,8 @@ const char options_help[] =
     "      --ro              write nothing to the image\n"
     "      --accel ACCEL     auto, kvm or tcg\n"
     "      --backend BACKEND direct, libvirt or libvirt:URI: who runs the appliance\n"
+    "      --template MODE   auto, never or require: launch from a template (gferry "
+    "template)\n"
     "      --timeout TIME    give up after TIME (90, 90s, 5m, 1h), cleaning up as "
     "after ^C\n"
     "      --progress MODE   auto, bar, plain, json or none\n"
@@ -78,6 +82,19 @@ static int parse_backend(struct options *o, const char *value)
         strncmp(value, "libvirt:", 8) != 0)
         return say_usage("--backend %s: direct, libvirt or libvirt:URI", value);
     o->backend = value;
+    return 0;
+}
+
+static int parse_template(struct options *o, const char *value)
+{
+    if (!strcmp(value, "auto"))
+        o->templates = FERRY_TEMPLATE_AUTO;
+    else if (!strcmp(value, "never"))
+        o->templates = FERRY_TEMPLATE_NEVER;
+    else if (!strcmp(value, "require"))
+        o->templates = FERRY_TEMPLATE_REQUIRE;
+    else
+        return say_usage("--template %s: auto, never or require", value);
     return 0;
 }
 
@@ -134,6 +151,7 @@ static int parse_common(struct options *o, int c, const char *value)
     case OPT_FORMAT: return parse_format(o, value);
     case OPT_ACCEL: return parse_accel(o, value);
     case OPT_BACKEND: return parse_backend(o, value);
+    case OPT_TEMPLATE: return parse_template(o, value);
     case OPT_PROGRESS: return parse_progress(o, value);
     case OPT_TIMEOUT:
         if (text_parse_duration(value, &o->timeout_ms) < 0)

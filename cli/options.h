@@ -32,6 +32,7 @@ struct options {
     bool ro, json, quiet, verbose;
     ferry_accel accel;
     const char *backend; /* NULL: direct */
+    ferry_template_mode templates;
     enum progress_mode progress;
     uint32_t timeout_ms; /* for the whole command; 0: none */
 

@@ -11,6 +11,12 @@
 
 /* ---- open -------------------------------------------------------------------------- */
 
+static void on_warning(const ferry_error *what, void *user)
+{
+    (void)user;
+    say_notice("warning: %s", what->msg);
+}
+
 int session_prepare(struct session *s, const struct options *o)
 {
     ferry_error e = {0};
@@ -22,7 +28,11 @@ int session_prepare(struct session *s, const struct options *o)
 
     if (ferry_ctx_new(&s->ctx, &e) < 0)
         return session_failed_on(s, "start", &e);
-    ferry_vm_opts opts = {.size = sizeof opts, .accel = o->accel, .backend = o->backend};
+    ferry_ctx_on_warning(s->ctx, on_warning, NULL);
+    ferry_vm_opts opts = {.size = sizeof opts,
+                          .accel = o->accel,
+                          .backend = o->backend,
+                          .templates = o->templates};
     if (ferry_vm_new(s->ctx, &opts, &s->vm, &e) < 0)
         return session_failed_on(s, "start", &e);
     signals_attach(s->vm);
@@ -47,8 +57,10 @@ static void say_launch(const struct session *s)
     if (ferry_vm_get_launch_times(s->vm, &t) < 0)
         return;
     const char *accel = ferry_vm_get_accel(s->vm);
-    say("appliance up in %u ms with %s (prepare %u, boot %u, hello %u)", t.total_ms,
-        accel ? accel : "?", t.prepare_ms, t.boot_ms, t.hello_ms);
+    say("appliance up in %u ms with %s (prepare %u, %s %u, hello %u, drives %u, settle "
+        "%u)",
+        t.total_ms, accel ? accel : "?", t.prepare_ms, t.restored ? "restore" : "boot",
+        t.boot_ms, t.hello_ms, t.drives_ms, t.settle_ms);
 }
 
 int session_launch(struct session *s)

@@ -49,6 +49,7 @@ set(FERRY_TEST_ENV
   FERRY_LIBEXEC=${FERRY_LIBEXEC_OUTPUT}
   FERRY_PLUGINS=${FERRY_PLUGIN_OUTPUT}
   FERRY_BUILD_DIR=${PROJECT_BINARY_DIR}
+  XDG_CACHE_HOME=${PROJECT_BINARY_DIR}/tests/cache # templates, the verdict on kvm
   FERRY_SOURCE_DIR=${PROJECT_SOURCE_DIR}
   # Coroutine stacks and ASan's fake stacks do not go together.
   ASAN_OPTIONS=detect_stack_use_after_return=0:detect_leaks=1:abort_on_error=1

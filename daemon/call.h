@@ -30,6 +30,8 @@
 struct ferryd {
     ferry_loop *loop;
     ferry_conn *conn;
+    bool appliance; /* clock and randomness of this machine are ours (main.c): not so in
+                            * tests, which run it on a host */
     const char *root_path; /* where the image's file systems are mounted: "/sysroot" */
     ferry_file *root;      /* O_PATH on what is mounted there; NULL: nothing is */
 
@@ -43,8 +45,8 @@ struct ferryd {
     int lane_fd; /* tests: memory that stands for the lane's device; -1: the device */
     uint64_t lane_bytes;  /* of its slots, once it was offered */
     ferry_lane_map *lane; /* NULL: not open */
-    bool fuse;              /* a file system that is a process has been mounted */
-    ferry_list labels;      /* ferryd_label.link (drives.h) */
+    bool fuse;            /* a file system that is a process has been mounted */
+    ferry_list labels;    /* ferryd_label.link (drives.h) */
 };
 
 /* What a transfer leaves behind: ferry_leftover of guestferry/op.h. */

@@ -83,6 +83,7 @@ static int run(uv_loop_t *uv, int port)
     if (r < 0)
         return r;
 
+    life.d->appliance = true;
     ferry_scope_open_root(&life.scope, loop, NULL, FERRY_SCOPE_SUPERVISE);
     r = ferry_spawn(&life.scope, "daemon", live, &life);
     if (r < 0)

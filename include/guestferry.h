@@ -10,6 +10,7 @@
 #include <guestferry/ctx.h>
 #include <guestferry/error.h>
 #include <guestferry/op.h>
+#include <guestferry/template.h>
 #include <guestferry/transfer.h>
 #include <guestferry/version.h>
 #include <guestferry/vm.h>

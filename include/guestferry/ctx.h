@@ -64,6 +64,14 @@ FERRY_EXPORT int ferry_ctx_fd(ferry_ctx *ctx);
  * One thread at a time. Thread: any. Since 0.1. */
 FERRY_EXPORT int ferry_ctx_dispatch(ferry_ctx *ctx);
 
+/* Has warning(what, user) called when something is not as it should be and the work goes on without
+ * it: a template that cannot be used, say. what->msg is one sentence; the struct is valid
+ * during the call. The same sentence is not told twice in a row. NULL, the default: nobody is
+ * told. Called like a completion callback: by ferry_ctx_dispatch(), or from your loop. The library
+ * itself writes to no terminal and no log. Thread: loop (borrowed) or any. Since 0.1. */
+FERRY_EXPORT void ferry_ctx_on_warning(
+    ferry_ctx *ctx, void (*warning)(const ferry_error *what, void *user), void *user);
+
 #ifdef __cplusplus
 }
 #endif

@@ -35,6 +35,14 @@ typedef enum ferry_vm_state {
     FERRY_VM_DEAD = 5,
 } ferry_vm_state;
 
+/* Launches from a template (template.h). The environment's FERRY_TEMPLATE (never, require) stands in
+ * for AUTO. */
+typedef enum ferry_template_mode {
+    FERRY_TEMPLATE_AUTO = 0, /* from one if there is one, else a cold boot */
+    FERRY_TEMPLATE_NEVER = 1,
+    FERRY_TEMPLATE_REQUIRE = 2, /* or the launch fails; for tests */
+} ferry_template_mode;
+
 /* Zero, or NULL for the whole struct, is the default everywhere.
  *
  * size              sizeof(ferry_vm_opts), in every struct of options; an option that this
@@ -55,7 +63,8 @@ typedef enum ferry_vm_state {
  * backend           who runs qemu: "direct" (default), a child process; "libvirt", or "libvirt:URI", a
  *                   transient domain of that libvirt, which is gone with the VM (docs/libvirt.md). On
  *                   another host the files of images and appliance are that host's, at the
- *                   same paths. */
+ *                   same paths.
+ * templates         whether launches go on from a template */
 typedef struct ferry_vm_opts {
     size_t size;
     ferry_accel accel;
@@ -68,6 +77,7 @@ typedef struct ferry_vm_opts {
     uint32_t grace_ms;
     uint32_t heartbeat_ms;
     const char *backend;
+    ferry_template_mode templates;
 } ferry_vm_opts;
 
 /* format   "raw", "qcow2", "vmdk", "vdi"; NULL: by the path's extension (.img .raw .iso .bin
@@ -139,7 +149,8 @@ FERRY_EXPORT int ferry_remove_drive_start(ferry_vm *vm, const char *device,
 FERRY_EXPORT int ferry_remove_drive(ferry_vm *vm, const char *device,
                                     ferry_error *reterr);
 
-/* Starts the appliance. Progress phases: "starting qemu", "booting", "greeting".
+/* Starts the appliance. Progress phases: "starting qemu", "booting", "greeting"; from a template
+ * "starting qemu", "restoring", "greeting", "plugging".
  * Errors: FERRY_ELAUNCH (the message says how far it came, with the last console line),
  * FERRY_EBUSY (image locked by another process), FERRY_EFORMAT, FERRY_EMISMATCH,
  * FERRY_ETIMEDOUT, FERRY_ECANCELED, FERRY_ESTATE. After a failure the VM may be launched again.
@@ -193,10 +204,13 @@ FERRY_EXPORT const char *ferry_vm_get_lane(ferry_vm *vm);
  * Thread: any. Since 0.1. */
 typedef struct ferry_launch_times {
     uint32_t prepare_ms; /* argv, sockets, fork and exec */
-    uint32_t boot_ms;    /* until the daemon's first byte */
-    uint32_t hello_ms;   /* until both sides know each other */
+    uint32_t boot_ms; /* until the daemon's first byte, or a template has been restored */
+    uint32_t hello_ms; /* until both sides know each other */
     uint32_t total_ms;
-    uint32_t reserved[4];
+    uint32_t drives_ms; /* plugging the drives, after a restore */
+    uint32_t settle_ms; /* clock, randomness, and the guest's look at each drive */
+    uint32_t restored;  /* 1: from a template */
+    uint32_t reserved[1];
 } ferry_launch_times;
 FERRY_EXPORT int ferry_vm_get_launch_times(ferry_vm *vm, ferry_launch_times *ret_times);
 

@@ -2,6 +2,7 @@
  * else to do meanwhile; all the work is in the ops. */
 #include "api/call.h"
 
+#include <guestferry/template.h>
 #include <guestferry/transfer.h>
 
 int ferry_op_await(ferry_op *op, ferry_error *reterr)
@@ -33,6 +34,13 @@ int ferry_launch(ferry_vm *vm, ferry_error *reterr)
 {
     ferry_op *op = NULL;
     int r = ferry_launch_start(vm, &op, reterr);
+    return finish(r, op, reterr);
+}
+
+int ferry_template_build(ferry_vm *vm, ferry_error *reterr)
+{
+    ferry_op *op = NULL;
+    int r = ferry_template_build_start(vm, &op, reterr);
     return finish(r, op, reterr);
 }
 

@@ -4,7 +4,7 @@
  *           -> free every VM: their ops end CANCELLED, their keepers kill qemu
  *           -> no VM and no callback left: ferry_loop_close
  *           -> closed(), and the private thread ends */
-#include "api/internal.h"
+#include "api/warning.h"
 #include "base/trace.h"
 
 #include <errno.h>
@@ -76,6 +76,7 @@ void ferry_ctx_unref(ferry_ctx *ctx)
         return;
     if (ctx->event_fd >= 0)
         close(ctx->event_fd);
+    ferry_ctx_drop_warnings(ctx);
     ferry_slots_done(&ctx->slots);
     pthread_mutex_destroy(&ctx->lock);
     free(ctx);
@@ -103,6 +104,7 @@ static ferry_ctx *allocate(void)
     ferry_slots_init(&ctx->slots);
     pthread_mutex_init(&ctx->lock, NULL);
     ferry_list_init(&ctx->done);
+    ferry_list_init(&ctx->warnings);
     ferry_list_init(&ctx->vms);
     ferry_list_init(&ctx->ops);
     ferry_trace_init(NULL);
@@ -275,7 +277,7 @@ int ferry_ctx_dispatch(ferry_ctx *ctx)
     if (ctx->event_fd >= 0)
         (void)eventfd_read(ctx->event_fd, &seen);
 
-    int called = 0;
+    int called = ferry_ctx_deliver_warnings(ctx);
     for (;;) {
         pthread_mutex_lock(&ctx->lock);
         ferry_list *l = ferry_list_pop(&ctx->done);

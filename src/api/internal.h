@@ -41,14 +41,18 @@ struct ferry_ctx {
     ferry_slots slots; /* the cancel bit of every op */
 
     pthread_mutex_t lock;
-    ferry_list done; /* ops whose callback waits for ferry_ctx_dispatch() */
-    int event_fd;    /* readable while there are some; -1: borrowed loop */
+    ferry_list done;     /* ops whose callback waits for ferry_ctx_dispatch() */
+    ferry_list warnings; /* likewise (warning.c) */
+    void (*on_warning)(const ferry_error *what, void *user);
+    void *on_warning_user;
+    int event_fd; /* readable while there are some; -1: borrowed loop */
 
     /* loop */
     ferry_scope root; /* parent of every VM's; supervising */
     ferry_list vms;
     ferry_list ops;       /* not ended yet */
     unsigned undelivered; /* callbacks on their way, borrowed loop */
+    char last_warning[sizeof((ferry_error *)0)->msg];
     bool closing;
     ferry_post close_post;
     void (*on_closed)(void *user);
@@ -69,6 +73,7 @@ struct ferry_vm {
     ferry_launch_times times;
     char *console; /* tail, kept when the machine goes; malloced */
     char *no_kvm;  /* why the last launch did without; malloced; NULL: no memory */
+    ferry_template_mode templates;
     uint32_t launch_timeout_ms, call_timeout_ms, grace_ms, heartbeat_ms;
 
     /* loop */

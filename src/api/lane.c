@@ -40,23 +40,34 @@ static int map_slots(int fd, ferry_lane_map **ret)
     return at == MAP_FAILED ? -errno : ferry_lane_map_new(at, len, ret);
 }
 
-void ferry_lane_make(ferry_vm *vm)
+int ferry_lane_memory(int *ret_fd, uint64_t *ret_bytes)
 {
     uint64_t bytes = FERRY_LANE_HEAD + ferry_lane_bytes(&shape);
-    atomic_store(&vm->lane_text, "none");
-    vm->spec.lane_bytes = 0;
+    *ret_bytes = 0;
     if (is_off())
-        return;
+        return 0;
     int fd = open_memory(bytes);
-    int r = fd < 0 ? fd : map_slots(fd, &vm->lane);
-    if (r < 0) {
-        FERRY_TRACE(api, "no lane: %s", ferry_strerror(r));
-        if (fd >= 0)
-            close(fd);
-        return;
-    }
+    if (fd < 0)
+        return fd;
+    *ret_fd = fd;
+    *ret_bytes = bytes;
+    return 0;
+}
+
+void ferry_lane_make(ferry_vm *vm)
+{
+    int fd = -1;
+    atomic_store(&vm->lane_text, "none");
+    int r = ferry_lane_memory(&fd, &vm->spec.lane_bytes);
+    if (r == 0 && vm->spec.lane_bytes)
+        r = map_slots(fd, &vm->lane);
     vm->spec.lane_fd = fd;
-    vm->spec.lane_bytes = bytes;
+    if (r == 0)
+        return;
+    FERRY_TRACE(api, "no lane: %s", ferry_strerror(r));
+    vm->spec.lane_bytes = 0;
+    if (fd >= 0)
+        close(fd);
 }
 
 void ferry_lane_made(ferry_vm *vm, bool has)

@@ -18,6 +18,9 @@
 /* Makes the lane that the launch is to use, unless $FERRY_LANE is "off". Without memory, or where
  * the kernel has no memfd, there is none: everything goes inline. */
 void ferry_lane_make(ferry_vm *vm);
+/* Only the memory, for a machine that a template is made of: what is in it stays behind.
+ * *ret_bytes 0: no lane is wanted. The descriptor is the caller's. -errno. */
+int ferry_lane_memory(int *ret_fd, uint64_t *ret_bytes);
 /* The launch is over: was it given to the guest? */
 void ferry_lane_made(ferry_vm *vm, bool has);
 void ferry_lane_drop(ferry_vm *vm);

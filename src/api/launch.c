@@ -1,12 +1,13 @@
 /* Launch and shutdown as ops. What ends a launched VM otherwise is keeper.c. */
 #include "api/drives.h"
+#include "api/greet.h"
 #include "api/lane.h"
 #include "api/settle.h"
+#include "api/warning.h"
 #include "base/auto.h"
 #include "base/trace.h"
 
 #include "api_calls.h"
-#include "api_hash.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -14,38 +15,25 @@
 
 /* ---- launch ------------------------------------------------------------------------ */
 
-/* The daemon's words, for a terminal: no control characters. */
-static void on_log(void *arg, const char *text, size_t len)
-{
-    char line[256];
-    size_t n = len < sizeof line - 1 ? len : sizeof line - 1;
-    (void)arg;
-    for (size_t i = 0; i < n; i++)
-        line[i] = (unsigned char)text[i] < ' ' || text[i] == 0x7f ? '?' : text[i];
-    line[n] = '\0';
-    FERRY_TRACE(daemon, "%s", line);
-}
-
-static void on_lane(void *arg, const ferry_lane_shape *shape)
-{
-    ferry_lane_answered(arg, shape);
-}
-
-static FERRY_CO int greet(void *arg, ferry_link *channel, ferry_error *e)
+static FERRY_CO int greet(void *arg, ferry_link *channel, bool restored, ferry_error *e)
 {
     ferry_op *op = arg;
-    ferry_conn_opts o = {.on_log = on_log, .on_lane = on_lane, .arg = op->vm};
     ferry_conn *conn = NULL;
-    int r = ferry_conn_new(op->ctx->loop, channel, &o, &conn);
-    if (r < 0)
-        return ferry_fail(e, r, "launch", "out of memory");
-    r = ferry_conn_hello(conn, FERRY_API_HASH, FERRY_BUILD, e);
+    int r = ferry_greet_open(op, channel, restored, &conn, e);
+    if (r == 0)
+        r = ferry_greet_hello(conn, e);
     if (r < 0) {
         ferry_conn_free(conn);
         return r;
     }
     op->vm->conn = conn;
     return 0;
+}
+
+static void on_warning(void *arg, const ferry_error *what)
+{
+    ferry_op *op = arg;
+    ferry_ctx_warn(op->ctx, what);
 }
 
 static void on_phase(void *arg, const char *phase)
@@ -64,7 +52,7 @@ static int may_launch(ferry_vm *vm, ferry_error *e)
     }
 }
 
-static void remember(ferry_vm *vm)
+static void remember(ferry_vm *vm, uint32_t settle_ms)
 {
     ferry_accel accel = ferry_machine_accel(vm->machine);
     atomic_store(&vm->accel, accel == FERRY_ACCEL_KVM ? "kvm" : "tcg");
@@ -72,16 +60,40 @@ static void remember(ferry_vm *vm)
     vm->times = ferry_machine_times(vm->machine);
     free(vm->no_kvm);
     vm->no_kvm = strdup(ferry_machine_no_kvm(vm->machine));
+    vm->times.settle_ms = settle_ms;
+    vm->times.total_ms += settle_ms;
+    vm->times.restored = ferry_machine_template_use(vm->machine) == FERRY_TEMPLATE_USED;
     pthread_mutex_unlock(&vm->lock);
+}
+
+/* The environment decides for whoever has not. */
+static ferry_machine_template choose_template(const ferry_vm *vm)
+{
+    const char *env = secure_getenv("FERRY_TEMPLATE");
+    ferry_template_mode mode = vm->templates;
+    if (mode == FERRY_TEMPLATE_AUTO && env) {
+        if (strcmp(env, "never") == 0 || strcmp(env, "0") == 0)
+            mode = FERRY_TEMPLATE_NEVER;
+        else if (strcmp(env, "require") == 0)
+            mode = FERRY_TEMPLATE_REQUIRE;
+    }
+    return mode == FERRY_TEMPLATE_NEVER     ? FERRY_MACHINE_TEMPLATE_NEVER
+           : mode == FERRY_TEMPLATE_REQUIRE ? FERRY_MACHINE_TEMPLATE_REQUIRE
+                                            : FERRY_MACHINE_TEMPLATE_AUTO;
 }
 
 static FERRY_CO int start_machine(ferry_op *op, ferry_error *e)
 {
     ferry_vm *vm = op->vm;
-    ferry_machine_hooks hooks = {.greet = greet, .phase = on_phase, .arg = op};
+    ferry_machine_hooks hooks = {.greet = greet,
+                                 .phase = on_phase,
+                                 .warn = on_warning,
+                                 .arg = op};
     ferry_scope s;
 
     ferry_lane_make(vm);
+    vm->spec.template = choose_template(vm);
+    vm->spec.build = ferry_greet_build();
     ferry_scope_open(&s, 0);
     ferry_scope_deadline(&s, vm->launch_timeout_ms);
     int r = ferry_machine_start(&vm->spec, &hooks, &vm->machine, e);
@@ -155,10 +167,11 @@ static FERRY_CO int run_launch(ferry_op *op, ferry_error *e)
     vm->quit = false;
     vm->death = vm->quit_error = (ferry_error){0};
     r = start_machine(op, e);
+    uint64_t up = ferry_loop_now(op->ctx->loop);
     if (r == 0)
         r = take_over(op, e);
     if (r == 0)
-        remember(vm);
+        remember(vm, (uint32_t)(ferry_loop_now(op->ctx->loop) - up));
     ferry_vm_set_state(vm, r < 0 ? FERRY_VM_NEW : FERRY_VM_UP);
     return r;
 }

@@ -145,6 +145,10 @@ static int check_opts(const ferry_vm_opts *o, ferry_error *e)
         return ferry_fail(e, -FERRY_EINVAL, "vm_new",
                           "backend is %s; it must be direct, libvirt or libvirt:URI",
                           o->backend);
+    if ((unsigned)o->templates > FERRY_TEMPLATE_REQUIRE)
+        return ferry_fail(e, -FERRY_EINVAL, "vm_new",
+                          "templates is %d; see enum ferry_template_mode",
+                          (int)o->templates);
     return 0;
 }
 
@@ -166,6 +170,7 @@ static int fill(ferry_vm *vm, const ferry_vm_opts *o)
     vm->spec.cpus = o->cpus ? o->cpus : 1;
     vm->launch_timeout_ms =
         o->launch_timeout_ms ? o->launch_timeout_ms : LAUNCH_TIMEOUT_MS;
+    vm->templates = o->templates;
     vm->call_timeout_ms = o->call_timeout_ms;
     vm->grace_ms = o->grace_ms ? o->grace_ms : GRACE_MS;
     vm->heartbeat_ms = o->heartbeat_ms ? o->heartbeat_ms : HEARTBEAT_MS;

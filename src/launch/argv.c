@@ -124,6 +124,33 @@ static void add_memory(struct args *a, const ferry_argv_in *in)
         add(a, "%u,maxmem=%" PRIu64 "M", mib, (uint64_t)mib + LANE_ROOM_MIB);
     else
         add(a, "%u", mib);
+    if (in->ram == FERRY_RAM_OWN)
+        return;
+
+    /* The file has no name that could come to mean another one. */
+    add(a, "-object");
+    add(a,
+        "memory-backend-file,id=ram,size=%" PRIu32
+        "M,mem-path=/proc/self/fd/%d,share=%s",
+        mib, FERRY_FD_RAM, in->ram == FERRY_RAM_SHARED ? "on" : "off");
+}
+
+static void add_kernel(struct args *a, const ferry_argv_in *in)
+{
+    add(a, "-kernel");
+    add(a, "%s", in->kernel);
+    add(a, "-initrd");
+    add(a, "%s", in->initramfs);
+    add(a, "-append");
+    add_owned(a, ferry_argv_append(in));
+}
+
+/* Stands still, before and after taking in the state: what that is has to be found good. */
+static void add_incoming(struct args *a)
+{
+    add(a, "-S");
+    add(a, "-incoming");
+    add(a, "defer");
 }
 
 static void add_base(struct args *a, const ferry_argv_in *in)
@@ -143,7 +170,7 @@ static void add_base(struct args *a, const ferry_argv_in *in)
     add(a, "guestferry");
 
     add(a, "-machine");
-    add(a, "%s", p->machine);
+    add(a, "%s%s", p->machine, in->ram == FERRY_RAM_OWN ? "" : ",memory-backend=ram");
     add(a, "-accel");
     add(a, "%s", kvm ? "kvm" : "tcg");
     add(a, "-cpu");
@@ -154,12 +181,10 @@ static void add_base(struct args *a, const ferry_argv_in *in)
 
     add(a, "-bios");
     add(a, "%s", in->bios);
-    add(a, "-kernel");
-    add(a, "%s", in->kernel);
-    add(a, "-initrd");
-    add(a, "%s", in->initramfs);
-    add(a, "-append");
-    add_owned(a, ferry_argv_append(in));
+    if (in->ram == FERRY_RAM_PRIVATE)
+        add_incoming(a);
+    else
+        add_kernel(a, in);
 
     if (in->sandbox) {
         add(a, "-sandbox");
@@ -229,9 +254,10 @@ static void add_drives(struct args *a, const ferry_argv_in *in)
     }
 }
 
-static unsigned count_scratches(const ferry_argv_in *in)
+/* The lane's descriptor comes behind those of the scratch disks, or of the template. */
+static unsigned count_fds(const ferry_argv_in *in)
 {
-    unsigned n = 0;
+    unsigned n = in->ram == FERRY_RAM_OWN ? 0 : 2;
     for (unsigned i = 0; i < in->ndrives; i++)
         n += !in->drives[i].path;
     return n;
@@ -248,7 +274,7 @@ static void add_lane(struct args *a, const ferry_argv_in *in)
     add(a,
         "memory-backend-file,id=lane,share=on,size=%" PRIu64
         ",mem-path=/proc/self/fd/%u",
-        in->lane_bytes, FERRY_FD_SCRATCH + count_scratches(in));
+        in->lane_bytes, FERRY_FD_SCRATCH + count_fds(in));
     add(a, "-device");
     add(a, "virtio-pmem-pci,memdev=lane");
 }

@@ -25,6 +25,9 @@ enum ferry_qemu_fd {
     FERRY_FD_CONSOLE = 6,
     FERRY_FD_SCRATCH =
         7, /* that of the first scratch disk; the others follow, then the lane */
+    /* In place of scratch disks, of which a template's qemu has none: */
+    FERRY_FD_RAM = 7,
+    FERRY_FD_STATE = 8,
 };
 
 /* What an architecture needs. Order of the kernel's parameters matters to nobody; what
@@ -47,6 +50,14 @@ const ferry_platform *ferry_platform_find(const char *arch);
 /* That of the machine we run on; NULL if there is none. */
 const ferry_platform *ferry_platform_host(void);
 
+/* Where the guest's memory comes from. */
+typedef enum ferry_ram {
+    FERRY_RAM_OWN,     /* qemu's own */
+    FERRY_RAM_SHARED,  /* FERRY_FD_RAM, which a template is made of */
+    FERRY_RAM_PRIVATE, /* a copy-on-write view of FERRY_FD_RAM: qemu waits to be told to
+                        * take in FERRY_FD_STATE, then to go on. No kernel is loaded */
+} ferry_ram;
+
 typedef struct ferry_argv_in {
     const ferry_platform *platform;
     const char *qemu, *kernel, *initramfs, *usr, *bios; /* absolute paths */
@@ -58,6 +69,8 @@ typedef struct ferry_argv_in {
     uint64_t lane_bytes;       /* 0: there is no lane */
     bool sandbox;              /* this qemu was built with seccomp */
     bool verbose;              /* somebody reads the console: the kernel may talk */
+    ferry_ram ram;
+    int ram_fd, state_fd; /* ours, for the backend; open until it has started qemu */
 } ferry_argv_in;
 
 /* NULL-terminated, free with ferry_auto_strv. -ENOMEM. */

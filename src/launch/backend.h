@@ -9,7 +9,8 @@
 
 typedef struct ferry_backend {
     const char *name;
-    bool has_lane; /* hands on spec's lane_fd */
+    bool has_lane;  /* hands on spec's lane_fd */
+    bool templates; /* can start from one: passes descriptors and QMP on */
 
     /* Who will start the machine that `in` describes; for one attempt. */
     int (*watcher)(const ferry_argv_in *in, const ferry_prepared *found,

@@ -23,7 +23,8 @@ struct direct {
     char **argv;
     int scratch[FERRY_SCRATCHES_MAX];
     unsigned nscratch;
-    int lane; /* -1: none */
+    int lane;       /* -1: none */
+    int ram, state; /* the caller's, in place of scratch disks; -1: none */
     ferry_process *process;
 };
 
@@ -52,6 +53,10 @@ static FERRY_CO int start(ferry_watcher *w, ferry_loop *loop, const int *sockets
     for (unsigned i = 0; i < d->nscratch; i++)
         fds[FERRY_FD_SCRATCH + i] = d->scratch[i];
     unsigned nfds = FERRY_FD_SCRATCH + d->nscratch;
+    if (d->ram >= 0) {
+        fds[nfds++] = d->ram;
+        fds[nfds++] = d->state;
+    }
     if (d->lane >= 0)
         fds[nfds++] = d->lane;
 
@@ -122,6 +127,7 @@ int ferry_direct_new(const char *guard, char *const *argv, int lane,
     if (!d)
         return ferry_fail(e, -FERRY_ENOMEM, "launch", "out of memory");
     d->watcher = (ferry_watcher){.ops = &ops, .has_qmp = true, .gone_ms = GUARD_GONE_MS};
+    d->ram = d->state = -1;
     d->guard = strdup(guard);
     d->argv = copy_strv(argv);
     d->lane = lane;
@@ -157,12 +163,19 @@ static int watcher(const ferry_argv_in *in, const ferry_prepared *found,
     if (r < 0)
         return ferry_fail(e, r, "launch", "out of memory");
     int lane = in->lane_bytes ? in->lane_fd : -1;
-    return ferry_direct_new(found->guard, argv, lane, in->drives, in->ndrives, ret, e);
+    r = ferry_direct_new(found->guard, argv, lane, in->drives, in->ndrives, ret, e);
+    if (r == 0 && in->ram != FERRY_RAM_OWN) {
+        struct direct *d = ferry_container(*ret, struct direct, watcher);
+        d->ram = in->ram_fd;
+        d->state = in->state_fd >= 0 ? in->state_fd : in->ram_fd; /* no hole */
+    }
+    return r;
 }
 
 const ferry_backend ferry_backend_direct = {
     .name = "direct",
     .has_lane = true,
+    .templates = true,
     .watcher = watcher,
     .blame = ferry_blame,
     .suspect = ferry_suspect,

@@ -1,52 +1,23 @@
 /* Launching, and ending, an appliance; the contract is in machine.h.
  *
  *      prepare --> attempt(kvm) --> attempt(tcg) --> up --> quit | wait | free
- *                   spawn, "starting qemu"
- *                   first byte on the channel, "booting"
- *                   greet, "greeting"
  *
- * An attempt owns one qemu (qemu.c). However it fails - by itself, by the deadline or a
- * cancel, at any step - it comes out at one place, which finds the reason and frees that
- * qemu; a launch that fails comes out at one place, which frees the machine. */
+ * What an attempt is: attempt.h. A launch that fails comes out at one place, which frees the
+ * machine. */
 #include "launch/machine.h"
 
-#include "async/pipe.h"
-#include "async/poll.h"
 #include "base/auto.h"
 #include "base/error.h"
 #include "base/trace.h"
+#include "launch/attempt.h"
 #include "launch/direct.h"
 #include "launch/hotplug.h"
 #include "launch/libvirt.h"
-#include "launch/qemu.h"
 
 #include <errno.h>
-#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/socket.h>
-#include <sys/wait.h>
-
-/* qemu's stderr, as far as an error text wants it. */
-#define WORDS_SIZE 4096
-/* The channel ends a moment before the guard has told how qemu did. */
-#define CAUSE_MS 1000
-
-struct ferry_machine {
-    ferry_loop *loop;
-    ferry_machine_spec spec; /* drives are our copy; the other strings are not kept */
-    ferry_prepared found;
-    const ferry_backend *backend;
-    ferry_accel accel;
-    bool no_sandbox; /* this qemu has none */
-    ferry_qemu *qemu;
-    const char *phase;
-
-    uint64_t started; /* ms */
-    ferry_launch_times times;
-    bool quitting;
-};
 
 bool ferry_backend_known(const char *backend)
 {
@@ -88,6 +59,10 @@ static FERRY_CO ferry_machine *new_machine(const ferry_machine_spec *spec,
     if (check_count(spec, e) < 0)
         return NULL;
     ferry_machine *m = calloc(1, sizeof *m);
+    if (m) {
+        m->template = (ferry_template)FERRY_TEMPLATE_INIT;
+        m->template_ram = m->template_lock = -1;
+    }
     if (!m || copy_drives(m, spec) < 0) {
         ferry_machine_free(m);
         ferry_fail(e, -FERRY_ENOMEM, "launch", "out of memory");
@@ -102,208 +77,9 @@ static FERRY_CO ferry_machine *new_machine(const ferry_machine_spec *spec,
     m->spec.cpus = spec->cpus;
     m->spec.lane_fd = spec->lane_fd;
     m->spec.lane_bytes = m->backend->has_lane ? spec->lane_bytes : 0;
+    m->spec.template = spec->template;
+    m->spec.build = spec->build;
     return m;
-}
-
-static uint32_t ms_since(const ferry_machine *m, uint64_t then)
-{
-    return (uint32_t)(ferry_loop_now(m->loop) - then);
-}
-
-static void enter(ferry_machine *m, const ferry_machine_hooks *hooks, const char *phase)
-{
-    m->phase = phase;
-    FERRY_TRACE(launch, "%s", phase);
-    if (hooks->phase)
-        hooks->phase(hooks->arg, phase);
-}
-
-/* ---- one attempt: from argv to a greeting ------------------------------------------ */
-
-static FERRY_CO int spawn(ferry_machine *m, ferry_error *e)
-{
-    ferry_argv_in in = {
-        .platform = m->found.platform,
-        .qemu = m->found.qemu,
-        .kernel = m->found.appliance.kernel,
-        .initramfs = m->found.appliance.initramfs,
-        .usr = m->found.appliance.usr,
-        .bios = m->found.appliance.bios,
-        .drives = m->spec.drives,
-        .ndrives = m->spec.ndrives,
-        .accel = m->accel,
-        .memory_mib = m->spec.memory_mib,
-        .cpus = m->spec.cpus,
-        .lane_fd = m->spec.lane_fd,
-        .lane_bytes = m->spec.lane_bytes,
-        .sandbox = !m->no_sandbox,
-        .verbose = ferry_trace_mask & FERRY_TRACE_console,
-    };
-    ferry_watcher *watcher = NULL;
-    int r = m->backend->watcher(&in, &m->found, &watcher, e);
-    return r < 0 ? r : ferry_qemu_spawn(m->loop, watcher, &m->qemu, e);
-}
-
-/* Until the daemon has sent something. The channel is a socket with qemu from the start, so
- * it says nothing about the guest until then. */
-static FERRY_CO int first_byte(ferry_machine *m)
-{
-    int fd = ferry_qemu_channel(m->qemu);
-    FERRY_AUTO(poll) ferry_poll *poll = NULL;
-    int r = ferry_poll_open(m->loop, fd, &poll);
-    if (r < 0)
-        return r;
-    r = ferry_poll_wait(poll, POLLIN);
-    if (r < 0)
-        return r;
-
-    char byte;
-    ssize_t n = recv(fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT);
-    if (n == 0)
-        return -FERRY_EPIPE;
-    return n < 0 ? -errno : 0;
-}
-
-static FERRY_CO int reach_daemon(ferry_machine *m, const ferry_machine_hooks *hooks,
-                                 ferry_error *e)
-{
-    int r = ferry_qemu_started(m->qemu);
-    if (r < 0)
-        return r;
-    m->times.prepare_ms = ms_since(m, m->started);
-
-    enter(m, hooks, "booting");
-    uint64_t then = ferry_loop_now(m->loop);
-    r = first_byte(m);
-    if (r < 0)
-        return r;
-    m->times.boot_ms = ms_since(m, then);
-
-    enter(m, hooks, "greeting");
-    then = ferry_loop_now(m->loop);
-    ferry_link *channel;
-    r = ferry_pipe_open(m->loop, ferry_qemu_take_channel(m->qemu),
-                        FERRY_PIPE_READ | FERRY_PIPE_WRITE, 0, &channel);
-    if (r < 0)
-        return ferry_fail(e, r, "launch", "the channel: %s", ferry_strerror(r));
-    r = hooks->greet(hooks->arg, channel, e);
-    m->times.hello_ms = ms_since(m, then);
-    return r;
-}
-
-struct boot {
-    ferry_qemu *qemu;
-    ferry_scope scope;
-};
-
-static FERRY_CO int watch_qemu(void *arg)
-{
-    struct boot *b = arg;
-    int r = ferry_qemu_wait(b->qemu);
-    if (r == 0)
-        ferry_scope_cancel(&b->scope, -FERRY_EDEAD);
-    return r;
-}
-
-/* Boots within `ms` (0: as long as the caller has). A qemu that ends in between ends it. */
-static FERRY_CO int boot(ferry_machine *m, const ferry_machine_hooks *hooks,
-                         uint64_t ms, ferry_error *e)
-{
-    struct boot b = {.qemu = m->qemu};
-    ferry_scope_open(&b.scope, 0);
-    if (ms)
-        ferry_scope_deadline(&b.scope, ms);
-    int r = ferry_spawn(&b.scope, "watch-qemu", watch_qemu, &b);
-    if (r == 0)
-        r = reach_daemon(m, hooks, e);
-    if (r < 0 && b.scope.cancel)
-        r = b.scope.cancel; /* the reason, whatever the greeting made of it */
-    ferry_scope_cancel(&b.scope, -FERRY_ECANCELED);
-    ferry_scope_join(&b.scope);
-    return r;
-}
-
-/* ---- why an attempt failed --------------------------------------------------------- */
-
-/* The channel's end is qemu's end, which will be told in a moment. */
-static FERRY_CO void await_cause(ferry_machine *m)
-{
-    ferry_scope s;
-    ferry_scope_open(&s, 0);
-    ferry_scope_deadline(&s, CAUSE_MS);
-    ferry_qemu_wait(m->qemu);
-    ferry_scope_join(&s);
-}
-
-static int blame_end(ferry_machine *m, int code, enum ferry_suspect *ret_suspect,
-                     ferry_error *e)
-{
-    char words[WORDS_SIZE];
-    ferry_evidence ev = {.spec = &m->spec,
-                         .qemu = m->found.libvirt ? m->found.uri : m->found.qemu};
-    ferry_qemu_evidence(m->qemu, words, sizeof words, &ev);
-    if (ret_suspect)
-        *ret_suspect = m->backend->suspect(&ev);
-    return m->backend->blame(&ev, code, e);
-}
-
-/* It is silent or too slow: all there is to tell is what it said last. */
-static int blame_silence(ferry_machine *m, int code, const char *what, ferry_error *e)
-{
-    char words[WORDS_SIZE];
-    ferry_evidence ev = {0};
-    ferry_qemu_evidence(m->qemu, words, sizeof words, &ev);
-    const char *line = *ev.panic ? ev.panic : ev.last;
-    return ferry_fail(e, code, "launch", "%s while %s%s%s", what, m->phase,
-                      *line ? "; the console's last line: " : "; its console is empty",
-                      line);
-}
-
-/* r is what boot() returned; e may hold the greeting's own words. */
-static FERRY_CO int explain(ferry_machine *m, int r, enum ferry_suspect *ret_suspect,
-                            ferry_error *e)
-{
-    *ret_suspect = FERRY_SUSPECT_OTHER;
-    if (!ferry_cancelled() && (r == -FERRY_EPIPE || r == -ECONNRESET))
-        await_cause(m);
-
-    int outer = ferry_cancelled();
-    if (outer == -FERRY_ECANCELED)
-        return ferry_fail(e, outer, "launch", "cancelled while %s", m->phase);
-    if (ferry_qemu_ended(m->qemu))
-        return blame_end(m, outer ? outer : -FERRY_ELAUNCH, outer ? NULL : ret_suspect,
-                         e);
-    if (outer)
-        return blame_silence(m, outer, "the appliance did not answer in time", e);
-    if (r == -FERRY_ETIMEDOUT) { /* kvm's own deadline */
-        *ret_suspect = FERRY_SUSPECT_BOOT;
-        return blame_silence(m, -FERRY_ELAUNCH, "no answer from the appliance", e);
-    }
-    if (e->code == r)
-        return r; /* the greeting's */
-    return blame_silence(m, r, ferry_strerror(r), e);
-}
-
-/* ---- the attempts ------------------------------------------------------------------ */
-
-static FERRY_CO int attempt(ferry_machine *m, const ferry_machine_hooks *hooks,
-                            ferry_accel accel, enum ferry_suspect *ret_suspect,
-                            ferry_error *e)
-{
-    *ret_suspect = FERRY_SUSPECT_OTHER;
-    memset(e, 0, sizeof *e);
-    m->accel = accel;
-    enter(m, hooks, "starting qemu");
-
-    int r = spawn(m, e);
-    if (r < 0)
-        return r;
-    r = boot(m, hooks, accel == FERRY_ACCEL_KVM ? FERRY_ACCEL_KVM_MS : 0, e);
-    if (r == 0)
-        return 0;
-    r = explain(m, r, ret_suspect, e);
-    ferry_qemu_free(ferry_take(&m->qemu));
-    return r;
 }
 
 /* An attempt, and another one without -sandbox, or without a lane, if this qemu turns out to have
@@ -312,14 +88,14 @@ static FERRY_CO int attempt_accel(ferry_machine *m, const ferry_machine_hooks *h
                                   ferry_accel accel, enum ferry_suspect *ret_suspect,
                                   ferry_error *e)
 {
-    int r = attempt(m, hooks, accel, ret_suspect, e);
+    int r = ferry_attempt(m, hooks, accel, ret_suspect, e);
     if (r < 0 && *ret_suspect == FERRY_SUSPECT_SANDBOX && !m->no_sandbox) {
         m->no_sandbox = true;
-        r = attempt(m, hooks, accel, ret_suspect, e);
+        r = ferry_attempt(m, hooks, accel, ret_suspect, e);
     }
     if (r < 0 && *ret_suspect == FERRY_SUSPECT_LANE && m->spec.lane_bytes) {
         m->spec.lane_bytes = 0;
-        r = attempt(m, hooks, accel, ret_suspect, e);
+        r = ferry_attempt(m, hooks, accel, ret_suspect, e);
     }
     return r;
 }
@@ -415,7 +191,7 @@ FERRY_CO int ferry_machine_start(const ferry_machine_spec *spec,
             *e = own;
         return r;
     }
-    m->times.total_ms = ms_since(m, m->started);
+    m->times.total_ms = ferry_attempt_ms(m, m->started);
     FERRY_TRACE(launch, "up in %u ms", m->times.total_ms);
     *ret = m;
     return 0;
@@ -481,18 +257,18 @@ FERRY_CO int ferry_machine_wait(ferry_machine *m, ferry_error *e)
     int r = ferry_qemu_wait(m->qemu);
     if (r < 0)
         return r;
-    char words[WORDS_SIZE];
+    char words[FERRY_WORDS];
     ferry_evidence ev;
     ferry_qemu_evidence(m->qemu, words, sizeof words, &ev);
     if (m->quitting && ev.status == 0)
         return 0;
-    return blame_end(m, -FERRY_EDEAD, NULL, e);
+    return ferry_attempt_blame(m, -FERRY_EDEAD, NULL, e);
 }
 
 /* qemu reports a flush that failed at its end in words only. */
 static int check_flushed(ferry_machine *m, ferry_error *e)
 {
-    char words[WORDS_SIZE], said[200];
+    char words[FERRY_WORDS], said[200];
     ferry_evidence ev;
     ferry_qemu_evidence(m->qemu, words, sizeof words, &ev);
     const char *line = strcasestr(words, "flush");
@@ -550,6 +326,11 @@ const char *ferry_machine_no_kvm(const ferry_machine *m)
     return m->found.no_kvm;
 }
 
+ferry_template_use ferry_machine_template_use(const ferry_machine *m)
+{
+    return m->template_use;
+}
+
 size_t ferry_machine_io_error(const ferry_machine *m, char *buf, size_t size)
 {
     unsigned drive;
@@ -572,6 +353,12 @@ FERRY_CO void ferry_machine_free(ferry_machine *m)
     if (!m)
         return;
     ferry_qemu_free(m->qemu);
+    ferry_template_done(&m->template);
+    if (m->template_ram >= 0)
+        close(m->template_ram);
+    if (m->template_lock >= 0)
+        close(m->template_lock);
+    free(m->template_key);
     ferry_prepared_done(&m->found);
     for (unsigned i = 0; i < m->spec.ndrives; i++)
         ferry_drive_done(&m->spec.drives[i]);

@@ -29,6 +29,14 @@ typedef struct ferry_drive {
                       * drives have their place in the list */
 } ferry_drive;
 
+/* What a launch does about templates (template.h). */
+typedef enum ferry_machine_template {
+    FERRY_MACHINE_TEMPLATE_NEVER,   /* a cold boot */
+    FERRY_MACHINE_TEMPLATE_AUTO,    /* from one if there is one, else a cold boot */
+    FERRY_MACHINE_TEMPLATE_REQUIRE, /* from one */
+    FERRY_MACHINE_TEMPLATE_MAKE,    /* a cold boot without drives, to make one of it */
+} ferry_machine_template;
+
 typedef struct ferry_machine_spec {
     ferry_drive *drives;
     unsigned ndrives;
@@ -41,6 +49,8 @@ typedef struct ferry_machine_spec {
     int lane_fd;
     uint64_t lane_bytes;
     char *backend; /* "direct", "libvirt" or "libvirt:URI"; NULL: direct */
+    ferry_machine_template template;
+    const char *build; /* the library's, part of a template's key; static text; may be NULL */
 } ferry_machine_spec;
 
 /* Checks what can be checked before a launch and completes the drive: absolute path,
@@ -61,11 +71,14 @@ bool ferry_backend_known(const char *backend);
 typedef struct ferry_machine ferry_machine;
 
 typedef struct ferry_machine_hooks {
-    /* Says hello over a fresh channel: called when the daemon's first byte is there. The
+    /* Says hello over a fresh channel: called when the daemon's first byte is there, or when
+     * a template's daemon goes on, which has said its own to somebody else (restored). The
      * channel is the callee's from here on, also when it fails (as ferry_conn_new has it).
      * May be called a second time, with another channel, if a first accelerator fails. */
-    FERRY_CO int (*greet)(void *arg, ferry_link *channel, ferry_error *e);
+    FERRY_CO int (*greet)(void *arg, ferry_link *channel, bool restored, ferry_error *e);
     void (*phase)(void *arg, const char *phase); /* static text */
+    /* Something is not as it should be, and the launch goes on without it. May be NULL. */
+    void (*warn)(void *arg, const ferry_error *what);
     void *arg;
 } ferry_machine_hooks;
 
@@ -75,6 +88,20 @@ typedef struct ferry_machine_hooks {
 FERRY_CO int ferry_machine_start(const ferry_machine_spec *spec,
                                  const ferry_machine_hooks *hooks, ferry_machine **ret,
                                  ferry_error *e);
+
+/* How it came up, once it has. */
+typedef enum ferry_template_use {
+    FERRY_TEMPLATE_UNWANTED,
+    FERRY_TEMPLATE_USED,
+    FERRY_TEMPLATE_MISSING, /* there is none */
+    FERRY_TEMPLATE_REFUSED, /* there is something that was not loaded; a warning was given */
+} ferry_template_use;
+ferry_template_use ferry_machine_template_use(const ferry_machine *m);
+
+/* Of one that was started to MAKE a template, and has greeted without having answered the daemon:
+ * stops it, and keeps memory and state on disk. -FERRY_EEXIST: it was there already (ferry_machine_start()
+ * says so, too), -FERRY_EBUSY: another process makes it. The machine is good for free only. */
+FERRY_CO int ferry_machine_save(ferry_machine *m, ferry_error *e);
 
 /* Attaches a drive, as target d->target, which must be free, or takes it away. The guest is
  * not told: the daemon has to look for it, and to let go of it before. On failure, and on a

@@ -43,6 +43,7 @@ struct ferry_qemu {
 
     unsigned io_drive; /* whose host disk failed last */
     char io_error[96];
+    int migration; /* 0: goes on, 1: completed, -FERRY_EIO: failed */
     bool unplugged[FERRY_DRIVES_MAX + 1]; /* DEVICE_DELETED has come since it was expected */
 };
 
@@ -197,6 +198,16 @@ static void on_io_error(ferry_qemu *q, const json_t *data)
              reason ? reason : "error");
 }
 
+static void on_migration(ferry_qemu *q, const json_t *data)
+{
+    const char *status = json_string_value(json_object_get(data, "status"));
+    if (status && strcmp(status, "completed") == 0)
+        q->migration = 1;
+    else if (status && strcmp(status, "failed") == 0)
+        q->migration = -FERRY_EIO;
+    ferry_cond_wake(&q->changed);
+}
+
 static void on_event(void *arg, const char *name, const json_t *data)
 {
     ferry_qemu *q = arg;
@@ -204,6 +215,8 @@ static void on_event(void *arg, const char *name, const json_t *data)
         on_io_error(q, data);
     else if (strcmp(name, "DEVICE_DELETED") == 0)
         on_device_deleted(q, data);
+    else if (strcmp(name, "MIGRATION") == 0)
+        on_migration(q, data);
 }
 
 /* ---- spawn ----------------------------------------------------------------------- */
@@ -331,6 +344,16 @@ FERRY_CO int ferry_qemu_unplugged(ferry_qemu *q, unsigned target)
             return r;
     }
     return 0;
+}
+
+FERRY_CO int ferry_qemu_migrated(ferry_qemu *q)
+{
+    while (!q->migration) {
+        int r = q->ended ? -FERRY_EDEAD : ferry_cond_wait(&q->changed);
+        if (r < 0 && !q->migration)
+            return r;
+    }
+    return q->migration < 0 ? q->migration : 0;
 }
 
 bool ferry_qemu_ended(const ferry_qemu *q)

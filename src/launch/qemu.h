@@ -35,6 +35,10 @@ bool ferry_qemu_ended(const ferry_qemu *q);
 void ferry_qemu_expect_unplug(ferry_qemu *q, unsigned target);
 FERRY_CO int ferry_qemu_unplugged(ferry_qemu *q, unsigned target);
 
+/* Waits until device state has gone out, or come in, as a whole: 0, -FERRY_EIO, -FERRY_EDEAD or
+ * the cancel code. The capability "events" must be on. */
+FERRY_CO int ferry_qemu_migrated(ferry_qemu *q);
+
 /* SIGKILL, by way of the watcher. Any thread and signal handlers. */
 void ferry_qemu_kill(const ferry_qemu *q);
 

@@ -45,6 +45,7 @@ typedef struct ferry_stream ferry_stream;
 
 typedef struct ferry_conn_opts {
     bool server;
+    bool again; /* client: the daemon's HELLO is not on the wire, ask for it (hello.c) */
     /* Server: a CALL arrived. Takes over the stream (ferry_stream_reply ends it) and
      * the body (the XDR arguments). Runs in the reader task; must not suspend: spawn.
      * */
@@ -73,6 +74,11 @@ void ferry_conn_free(ferry_conn *c);
  * good for _free. */
 FERRY_CO int ferry_conn_hello(ferry_conn *c, const char *hash, const char *build,
                               ferry_error *e);
+
+/* Only hears the peer's HELLO, and answers nothing: for a template, which is made of a daemon
+ * that waits for its host's. The connection is good for _free only. */
+FERRY_CO int ferry_conn_listen(ferry_conn *c, const char *hash, const char *build,
+                               ferry_error *e);
 
 /* Reads and writes until the link ends (returns -FERRY_EPIPE), the peer breaks the
  * protocol (-FERRY_EPROTO), an I/O error (its code), or a cancel. By the time it

@@ -15,13 +15,15 @@ struct rule {
     const char *name;
     uint32_t min, max; /* payload, bytes */
     bool stream;       /* belongs to a stream; otherwise to the connection, stream 0 */
+    uint8_t flags;     /* that it may have */
 };
 
 static const struct rule rules[FERRY_FRAME_TYPES] = {
-    [FERRY_HELLO] = {"HELLO", FERRY_HELLO_MIN, FERRY_HELLO_MAX, false},
+    [FERRY_HELLO] = {"HELLO", FERRY_HELLO_MIN, FERRY_HELLO_MAX, false, FERRY_FRAME_AGAIN},
     [FERRY_CALL] = {"CALL", 4, FERRY_FRAME_MAX, true},
     [FERRY_REPLY] = {"REPLY", 0, FERRY_FRAME_MAX, true},
-    [FERRY_DATA] = {"DATA", 1, FERRY_FRAME_MAX, true},
+    [FERRY_DATA] = {"DATA", 1, FERRY_FRAME_MAX, true,
+                    FERRY_FRAME_HOLE | FERRY_FRAME_SLOT},
     [FERRY_END] = {"END", 0, 0, true},
     [FERRY_RESET] = {"RESET", 4, 4, true},
     [FERRY_CREDIT] = {"CREDIT", 4, 4, true},
@@ -73,12 +75,12 @@ const char *ferry_frame_fault(const uint8_t in[FERRY_FRAME_HEADER])
     if (!rule->stream && f.stream != 0)
         return "a connection's frame on a stream";
 
-    bool known = f.flags == FERRY_FRAME_HOLE || f.flags == FERRY_FRAME_SLOT;
-    if (f.flags && (!known || f.type != FERRY_DATA))
+    if (f.flags & ~rule->flags || f.flags & (f.flags - 1))
         return "unknown flag";
-    if (f.flags && f.length != 8)
-        return f.flags == FERRY_FRAME_HOLE ? "a hole's length is not 8 bytes"
-                                           : "a slot's description is not 8 bytes";
+    if (f.flags & FERRY_FRAME_HOLE && f.length != 8)
+        return "a hole's length is not 8 bytes";
+    if (f.flags & FERRY_FRAME_SLOT && f.length != 8)
+        return "a slot's description is not 8 bytes";
     if (f.length < rule->min)
         return "payload too short for its type";
     if (f.length > rule->max)

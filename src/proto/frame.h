@@ -43,6 +43,9 @@ enum ferry_frame_type {
     0x01 /* payload is a u64 count of zeroes, nothing else is sent */
 #define FERRY_FRAME_SLOT 0x02 /* payload is u32 slot, u32 bytes: they are in the lane */
 
+/* The host's HELLO: the daemon's went to somebody else, and is to come again. */
+#define FERRY_FRAME_AGAIN 0x04
+
 #define FERRY_LANE_PAYLOAD 12
 
 typedef struct ferry_frame {

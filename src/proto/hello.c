@@ -36,7 +36,7 @@ static size_t put_text(uint8_t *p, const char *text, size_t max)
     return 1 + len;
 }
 
-static size_t encode(uint8_t *out, const char *hash, const char *build)
+static size_t encode(uint8_t *out, const char *hash, const char *build, bool again)
 {
     uint8_t *payload = out + FERRY_FRAME_HEADER;
     ferry_put32(payload, MAGIC);
@@ -46,7 +46,9 @@ static size_t encode(uint8_t *out, const char *hash, const char *build)
     len += put_text(payload + len, hash, HASH_MAX);
     len += put_text(payload + len, build, BUILD_MAX);
 
-    ferry_frame f = {.length = (uint32_t)len, .type = FERRY_HELLO};
+    ferry_frame f = {.length = (uint32_t)len,
+                     .type = FERRY_HELLO,
+                     .flags = again ? FERRY_FRAME_AGAIN : 0};
     ferry_frame_encode(&f, out);
     return FERRY_FRAME_HEADER + len;
 }
@@ -78,7 +80,7 @@ static int decode(const uint8_t *payload, size_t len, struct hello *ret)
     return 0;
 }
 
-static FERRY_CO int receive(ferry_conn *c, struct hello *ret)
+static FERRY_CO int receive(ferry_conn *c, struct hello *ret, bool *ret_again)
 {
     ferry_frame f;
     const uint8_t *payload;
@@ -89,19 +91,31 @@ static FERRY_CO int receive(ferry_conn *c, struct hello *ret)
         return ferry_conn_violation(c, "%s before HELLO", ferry_frame_name(f.type));
     if (decode(payload, f.length, ret) < 0)
         return ferry_conn_violation(c, "the peer's HELLO is not one of ours");
+    *ret_again = f.flags & FERRY_FRAME_AGAIN;
+    if (*ret_again && !c->opts.server)
+        return ferry_conn_violation(c, "the daemon asks for another HELLO");
     return 0;
 }
 
-/* Ours goes out before theirs is judged, so that both sides can name both builds. */
+static FERRY_CO int say(ferry_conn *c, const char *hash, const char *build)
+{
+    uint8_t ours[FERRY_FRAME_HEADER + FERRY_HELLO_MAX];
+    struct iovec iov = {ours, encode(ours, hash, build, c->opts.again)};
+    return ferry_link_write(c->link, &iov, 1);
+}
+
+/* Ours goes out before theirs is judged, so that both sides can name both builds. A daemon
+ * that came out of a template has said its own when that was made; it says it again. */
 static FERRY_CO int exchange(ferry_conn *c, const char *hash, const char *build,
                              struct hello *ret_theirs)
 {
-    uint8_t ours[FERRY_FRAME_HEADER + FERRY_HELLO_MAX];
-    struct iovec iov = {ours, encode(ours, hash, build)};
-    int r = ferry_link_write(c->link, &iov, 1);
-    if (r < 0)
-        return r;
-    return receive(c, ret_theirs);
+    bool again = false;
+    int r = say(c, hash, build);
+    if (r == 0)
+        r = receive(c, ret_theirs, &again);
+    if (r == 0 && again)
+        r = say(c, hash, build);
+    return r;
 }
 
 static int judge(const ferry_conn *c, const struct hello *theirs, const char *hash,
@@ -139,4 +153,17 @@ FERRY_CO int ferry_conn_hello(ferry_conn *c, const char *hash, const char *build
     }
     c->greeted = true;
     return 0;
+}
+
+FERRY_CO int ferry_conn_listen(ferry_conn *c, const char *hash, const char *build,
+                               ferry_error *e)
+{
+    struct hello theirs;
+    bool again;
+    int r = receive(c, &theirs, &again);
+    if (r < 0) {
+        ferry_conn_fail(c, r);
+        return ferry_fail(e, r, "hello", "%s", c->error_text);
+    }
+    return judge(c, &theirs, hash, build, e);
 }

@@ -76,8 +76,9 @@ void add_scratch(struct launch *l, uint64_t bytes)
     check_int(ferry_drive_scratch(bytes, NULL, &l->drives[l->spec.ndrives++], &l->e), 0);
 }
 
-static FERRY_CO int greet(void *arg, ferry_link *channel, ferry_error *e)
+static FERRY_CO int greet(void *arg, ferry_link *channel, bool restored, ferry_error *e)
 {
+    (void)restored;
     struct launch *l = arg;
     FERRY_AUTO(buf) ferry_buf *b = NULL;
     (void)e;

@@ -1,0 +1,137 @@
+/* Templates as the public interface has them; see guestferry/template.h. What they are is
+ * src/launch/template.h's business. */
+#include "launch/template.h"
+
+#include "api/greet.h"
+#include "api/internal.h"
+#include "api/lane.h"
+#include "base/auto.h"
+
+#include <guestferry/template.h>
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* ---- build --------------------------------------------------------------------------- */
+
+/* Hears the daemon's HELLO and does not answer: whoever goes on from here does that. */
+static FERRY_CO int hear_hello(void *arg, ferry_link *channel, bool restored,
+                               ferry_error *e)
+{
+    (void)restored;
+    ferry_conn *conn = NULL;
+    int r = ferry_greet_open(arg, channel, false, &conn, e);
+    if (r == 0)
+        r = ferry_greet_listen(conn, e);
+    ferry_conn_free(conn);
+    return r;
+}
+
+static void on_phase(void *arg, const char *phase)
+{
+    ferry_op_phase(arg, phase);
+}
+
+static FERRY_CO int run_build(ferry_op *op, ferry_error *e)
+{
+    ferry_vm *vm = op->vm;
+    ferry_machine_spec spec = vm->spec;
+    ferry_machine_hooks hooks = {.greet = hear_hello, .phase = on_phase, .arg = op};
+    ferry_machine *m = NULL;
+    spec.drives = NULL;
+    spec.ndrives = 0;
+    spec.template = FERRY_MACHINE_TEMPLATE_MAKE;
+    spec.build = ferry_greet_build();
+    FERRY_AUTO(fd) int lane = -1;
+    if (ferry_lane_memory(&lane, &spec.lane_bytes) < 0)
+        spec.lane_bytes = 0; /* as a launch does */
+    spec.lane_fd = lane;
+
+    ferry_scope s;
+    ferry_scope_open(&s, 0);
+    ferry_scope_deadline(&s, vm->launch_timeout_ms);
+    int r = ferry_machine_start(&spec, &hooks, &m, e);
+    if (r == 0) {
+        ferry_op_phase(op, "saving");
+        r = ferry_machine_save(m, e);
+    }
+    ferry_machine_free(m);
+    ferry_scope_join(&s);
+    return r;
+}
+
+int ferry_template_build_start(ferry_vm *vm, ferry_op **ret_op, ferry_error *reterr)
+{
+    ferry_op *op = NULL;
+    int r = ferry_op_new(vm, "template_build", run_build, NULL, NULL, &op, reterr);
+    if (r < 0)
+        return r;
+    ferry_op_timeout(op, 0); /* launch_timeout_ms is its limit */
+    return ferry_op_submit(op, ret_op, reterr);
+}
+
+/* ---- list and clear ------------------------------------------------------------------ */
+
+struct list {
+    ferry_template_info *at;
+    size_t len;
+    bool no_memory;
+};
+
+/* The value of a qemu argument in a key: "arg -m\narg 512\n". */
+static void find_arg(const char *key, const char *name, char *buf, size_t size)
+{
+    char mark[32];
+    snprintf(mark, sizeof mark, "\narg %s\narg ", name);
+    const char *at = strstr(key, mark);
+    at = at ? at + strlen(mark) : "?";
+    snprintf(buf, size, "%.*s", (int)strcspn(at, "\n"), at);
+}
+
+static void add(const ferry_template_entry *entry, void *arg)
+{
+    struct list *l = arg;
+    ferry_template_info *more = realloc(l->at, (l->len + 1) * sizeof *more);
+    if (!more) {
+        l->no_memory = true;
+        return;
+    }
+    l->at = more;
+    ferry_template_info *info = &more[l->len++];
+    *info = (ferry_template_info){.made = entry->made, .disk_bytes = entry->disk_bytes};
+    snprintf(info->name, sizeof info->name, "%s", entry->name);
+
+    char accel[16], memory[16], cpus[16];
+    find_arg(entry->what, "-accel", accel, sizeof accel);
+    find_arg(entry->what, "-m", memory, sizeof memory);
+    find_arg(entry->what, "-smp", cpus, sizeof cpus);
+    if (*entry->what)
+        snprintf(info->what, sizeof info->what, "%s, %s MiB, %s CPU%s", accel, memory,
+                 cpus, strcmp(cpus, "1") == 0 ? "" : "s");
+}
+
+int ferry_template_list(ferry_template_info **ret_list, size_t *ret_len,
+                        ferry_error *reterr)
+{
+    struct list l = {0};
+    int r = ferry_template_each(add, &l, reterr);
+    if (r == 0 && l.no_memory)
+        r = ferry_fail(reterr, -FERRY_ENOMEM, "template_list", "out of memory");
+    if (r < 0) {
+        free(l.at);
+        return r;
+    }
+    *ret_list = l.at;
+    *ret_len = l.len;
+    return 0;
+}
+
+int ferry_templates_clear(size_t *ret_removed, ferry_error *reterr)
+{
+    unsigned removed = 0;
+    int r = ferry_template_clear(&removed, reterr);
+    if (r == 0 && ret_removed)
+        *ret_removed = removed;
+    return r;
+}
