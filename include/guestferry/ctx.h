@@ -29,12 +29,13 @@ struct uv_loop_s;
 typedef struct ferry_ctx ferry_ctx;
 
 /* A context with a loop and a thread of its own.
- * Errors: FERRY_ENOMEM, or what thread creation gave. Thread: any. Since 0.1. */
+ * Errors: FERRY_ENOMEM, FERRY_ENPROC, or what the lack of descriptors gave (EMFILE, ENFILE).
+ * Thread: any. Since 0.1. */
 FERRY_EXPORT int ferry_ctx_new(ferry_ctx **ret_ctx, ferry_error *reterr);
 
 /* A context on a libuv loop of the caller's (uv_loop_t *). Nothing of ours runs on another
- * thread, apart from libuv's own pool. The loop is kept alive while an op is pending, not by
- * an idle VM. The loop must outlive the context: close with ferry_ctx_close().
+ * thread, apart from its file system calls, on a few threads with all signals blocked. The
+ * loop is kept alive while an op is pending, not by an idle VM. The loop must outlive the context: close with ferry_ctx_close().
  * Errors: FERRY_ENOMEM. Thread: loop. Since 0.1. */
 FERRY_EXPORT int ferry_ctx_new_on_loop(struct uv_loop_s *loop, ferry_ctx **ret_ctx,
                                        ferry_error *reterr);

@@ -51,6 +51,8 @@ enum ferry_code {
     FERRY_EMISMATCH = 1004, /* library and daemon are of different builds */
     FERRY_ECHANGED = 1005,  /* the source changed while it was being read */
     FERRY_EFORMAT = 1006,   /* the image is not of the format it was opened as */
+    FERRY_ENPROC =
+        1007, /* no more threads or processes: ulimit -u, pids.max, or memory */
 };
 
 /* One failed call, in full. Filled by value: nothing to free.

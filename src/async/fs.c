@@ -1,9 +1,9 @@
-/* File system calls and other blocking work on libuv's thread pool: see fs.h.
+/* File system calls and other blocking work on the loop's pool: see fs.h.
  *
  *      task                       request (heap)                 pool thread
- *      begin: wait for a share -> in flight ------------------> runs
- *      await: park               done = true, wake <----------- callback, on the loop
- *         '-- cancelled:         task = NULL: an orphan, freed by its callback
+ *      begin: wait for a share -> in flight ------------------> run
+ *      await: park               done = true, wake <----------- over, on the loop
+ *         '-- cancelled:         task = NULL: an orphan, freed when it is over
  */
 #include "async/fs.h"
 
@@ -11,26 +11,36 @@
 
 #include <assert.h>
 #include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 
-/* Most bytes of one request: libuv counts a buffer's in an unsigned int. */
+/* Most bytes of one request: what a read(2) moves at most, more or less. */
 #define REQUEST_MAX ((size_t)1 << 30)
 
 typedef struct request {
-    union {
-        uv_req_t req;
-        uv_fs_t fs;
-        uv_work_t work;
-    } uv;
+    ferry_pool_job work;
     ferry_loop *loop;
     ferry_task *task; /* NULL: orphan */
     bool done;
-    bool opens; /* a result >= 0 is a descriptor */
+    bool opens;    /* a result >= 0 is a descriptor */
+    bool replaced; /* its thread has been: it is not counted as a share any more */
     ssize_t result;
     ferry_file *file; /* what a running request needs to stay alive */
     ferry_buf *buf;
     ferry_job *job;
+
+    /* arguments, by call */
+    ssize_t (*call)(struct request *q); /* a count, or -errno */
+    void *data;                         /* in buf */
+    size_t len;
+    uint64_t offset;
+    int flags;
+    mode_t mode;
+    char *to;    /* in path */
+    char path[]; /* one or two, each with its 0 */
 } request;
 
 /* ---- files ------------------------------------------------------------------------- */
@@ -82,73 +92,130 @@ static void request_free(request *q)
     free(q);
 }
 
-/* Waits for a place in the pool. A task that is cancelled already begins nothing: an unlink
- * it is told did not happen must not happen behind its back. */
-static FERRY_CO int request_begin(ferry_file *file, ferry_buf *buf, request **ret)
-{
-    int r = ferry_cancelled();
-    if (r < 0)
-        return r;
-    request *q = calloc(1, sizeof *q);
-    if (!q)
-        return -ENOMEM;
-    q->loop = ferry_self_loop();
-    assert(q->loop->uv && "a fake loop has no thread pool");
-    r = ferry_sem_get(&q->loop->pool_share);
-    if (r < 0) {
-        free(q);
-        return r;
-    }
-    q->task = ferry_self();
-    q->file = file ? ferry_file_ref(file) : NULL;
-    if (file)
-        file->busy++;
-    q->buf = buf ? ferry_buf_ref(buf) : NULL;
-    ferry_loop_ref(q->loop);
-    *ret = q;
-    return 0;
-}
-
 /* On the loop's thread: the request is out of the pool. */
-static void request_over(request *q, ssize_t result)
+static void request_over(request *q)
 {
     ferry_loop *loop = q->loop;
 
     q->done = true;
-    q->result = result;
-    ferry_sem_put(&loop->pool_share);
     if (q->file) {
         q->file->busy--;
         ferry_cond_wake(&q->file->settled);
     }
+    if (q->replaced)
+        ferry_pool_replaced_is_back(loop->pool);
+    else
+        ferry_sem_put(&loop->pool_share);
     if (q->task)
         ferry_wake(q->task);
     else
         request_free(q);
-    ferry_loop_unref(loop);
+    ferry_loop_request_over(loop);
 }
 
-static void on_fs(uv_fs_t *fs)
+static void on_over(ferry_post *p)
 {
-    request *q = ferry_container(fs, request, uv.fs);
-    ssize_t result = fs->result;
-    uv_fs_req_cleanup(fs);
-    request_over(q, result);
+    request_over(ferry_container(p, request, work.over));
 }
 
-/* `started` is what the uv_ call returned. Gives the result, or the cancel code. */
-static FERRY_CO ssize_t request_await(request *q, int started)
+/* The loop has gone meanwhile; nobody else refers to anything of the request's any more, but
+ * other requests that hang. */
+static void on_drop(ferry_pool_job *job)
 {
-    if (started < 0) {
-        request_over(q, started);
-    } else {
-        while (!q->done) {
-            int r = ferry_park();
-            if (r < 0 && !q->done) {
-                q->task = NULL;
-                uv_cancel(&q->uv.req); /* works only while it waits in libuv's queue */
-                return r;
-            }
+    request *q = ferry_container(job, request, work);
+    q->done = true;
+    request_free(q);
+}
+
+/* On a pool thread. */
+static void run_request(ferry_pool_job *job)
+{
+    request *q = ferry_container(job, request, work);
+    do
+        q->result = q->call(q);
+    while (q->result == -EINTR);
+}
+
+static ssize_t result_of(ssize_t r)
+{
+    return r < 0 ? -errno : r;
+}
+
+/* A share that is given in the same turn as a cancel is handed on: nothing may begin. */
+static FERRY_CO int get_share(ferry_loop *loop)
+{
+    int r = ferry_sem_get(&loop->pool_share);
+    if (r < 0)
+        return r;
+    r = ferry_cancelled();
+    if (r < 0)
+        ferry_sem_put(&loop->pool_share);
+    return r;
+}
+
+/* Waits for a place in the pool. A task that is cancelled already begins nothing: an unlink
+ * it is told did not happen must not happen behind its back. */
+static FERRY_CO int request_begin(ssize_t (*call)(request *), const char *path,
+                                  const char *to, request **ret)
+{
+    int r = ferry_cancelled();
+    if (r < 0)
+        return r;
+    ferry_loop *loop = ferry_self_loop();
+    assert(loop->uv && "a fake loop has no thread pool");
+    size_t len = path ? strlen(path) + 1 : 0, to_len = to ? strlen(to) + 1 : 0;
+    request *q = calloc(1, sizeof *q + len + to_len);
+    if (!q)
+        return -ENOMEM;
+    if (!loop->pool)
+        r = ferry_pool_new(loop, &loop->pool);
+    if (r == 0)
+        r = get_share(loop);
+    if (r < 0) {
+        free(q);
+        return r;
+    }
+    q->work =
+        (ferry_pool_job){.over = {.run = on_over}, .run = run_request, .drop = on_drop};
+    ferry_list_init(&q->work.link);
+    q->loop = loop;
+    q->task = ferry_self();
+    q->call = call;
+    q->to = q->path + len;
+    if (path)
+        memcpy(q->path, path, len);
+    if (to)
+        memcpy(q->to, to, to_len);
+    loop->requests++;
+    *ret = q;
+    return 0;
+}
+
+/* The task has gone. What hangs keeps its thread, and another takes its share. */
+static void request_orphan(request *q)
+{
+    q->task = NULL;
+    if (ferry_pool_take_back(q->loop->pool, &q->work)) {
+        q->result = -ECANCELED;
+        request_over(q);
+    } else if ((q->replaced = ferry_pool_replace(q->loop->pool))) {
+        ferry_sem_put(&q->loop->pool_share);
+    }
+}
+
+/* Gives the result, or the cancel code. */
+static FERRY_CO ssize_t request_await(request *q)
+{
+    int r = ferry_pool_start(q->loop->pool, &q->work);
+    if (r < 0) {
+        q->result = r;
+        request_over(q);
+    }
+    while (!q->done) {
+        r = ferry_park();
+        if (r < 0 && !q->done) {
+            request_orphan(q);
+            return r;
         }
     }
     ssize_t result = q->result;
@@ -159,53 +226,79 @@ static FERRY_CO ssize_t request_await(request *q, int started)
 
 /* ---- calls ------------------------------------------------------------------------- */
 
+static ssize_t call_open(request *q)
+{
+    return result_of(open(q->path, q->flags, q->mode));
+}
+
 int ferry_fs_open(const char *path, int flags, mode_t mode, ferry_file **ret)
 {
     request *q = NULL;
-    int r = request_begin(NULL, NULL, &q);
+    int r = request_begin(call_open, path, NULL, &q);
     if (r < 0)
         return r;
     q->opens = true;
-    ssize_t fd = request_await(q, uv_fs_open(q->loop->uv, &q->uv.fs, path,
-                                             flags | O_CLOEXEC, (int)mode, on_fs));
+    q->flags = flags | O_CLOEXEC;
+    q->mode = mode;
+    ssize_t fd = request_await(q);
     return fd < 0 ? (int)fd : ferry_file_new((int)fd, ret);
+}
+
+/* Of a call on an open file. */
+static FERRY_CO int begin_on(ferry_file *f, ferry_buf *b, ssize_t (*call)(request *),
+                             request **ret)
+{
+    int r = request_begin(call, NULL, NULL, ret);
+    if (r < 0)
+        return r;
+    (*ret)->file = ferry_file_ref(f);
+    f->busy++;
+    (*ret)->buf = b ? ferry_buf_ref(b) : NULL;
+    return 0;
+}
+
+static ssize_t call_read(request *q)
+{
+    return result_of(q->offset == FERRY_FS_IN_SEQUENCE
+                         ? read(q->file->fd, q->data, q->len)
+                         : pread(q->file->fd, q->data, q->len, (off_t)q->offset));
 }
 
 ssize_t ferry_fs_read(ferry_file *f, ferry_buf *b, size_t len, uint64_t offset)
 {
     request *q = NULL;
-    int r = request_begin(f, b, &q);
+    int r = begin_on(f, b, call_read, &q);
     if (r < 0)
         return r;
     if (len > ferry_buf_room(b))
         len = ferry_buf_room(b);
-    if (len > REQUEST_MAX)
-        len = REQUEST_MAX;
-    uv_buf_t v = uv_buf_init((char *)b->data + b->len, (unsigned)len);
-    ssize_t n = request_await(q, uv_fs_read(q->loop->uv, &q->uv.fs, f->fd, &v, 1,
-                                            (int64_t)offset, on_fs));
+    q->len = len < REQUEST_MAX ? len : REQUEST_MAX;
+    q->data = b->data + b->len;
+    q->offset = offset;
+    ssize_t n = request_await(q);
     if (n > 0)
         b->len += (size_t)n;
     return n;
 }
 
-/* libuv's -1 is "where the last call ended", however far that came. */
-static int64_t position(uint64_t offset, size_t done)
+static ssize_t call_write(request *q)
 {
-    return offset == FERRY_FS_IN_SEQUENCE ? -1 : (int64_t)(offset + done);
+    return result_of(q->offset == FERRY_FS_IN_SEQUENCE
+                         ? write(q->file->fd, q->data, q->len)
+                         : pwrite(q->file->fd, q->data, q->len, (off_t)q->offset));
 }
 
 int ferry_fs_write(ferry_file *f, const ferry_slice *s, uint64_t offset)
 {
     for (size_t done = 0; done < s->len;) {
         request *q = NULL;
-        int r = request_begin(f, s->buf, &q);
+        int r = begin_on(f, s->buf, call_write, &q);
         if (r < 0)
             return r;
-        size_t len = s->len - done < REQUEST_MAX ? s->len - done : REQUEST_MAX;
-        uv_buf_t v = uv_buf_init((char *)(uintptr_t)(s->data + done), (unsigned)len);
-        ssize_t n = request_await(q, uv_fs_write(q->loop->uv, &q->uv.fs, f->fd, &v, 1,
-                                                 position(offset, done), on_fs));
+        q->len = s->len - done < REQUEST_MAX ? s->len - done : REQUEST_MAX;
+        q->data = (void *)(uintptr_t)(s->data + done);
+        q->offset = offset == FERRY_FS_IN_SEQUENCE ? offset : offset + done;
+        ssize_t n = request_await(q);
         if (n < 0)
             return (int)n;
         if (n == 0)
@@ -215,41 +308,55 @@ int ferry_fs_write(ferry_file *f, const ferry_slice *s, uint64_t offset)
     return 0;
 }
 
+static ssize_t call_truncate(request *q)
+{
+    return result_of(ftruncate(q->file->fd, (off_t)q->offset));
+}
+
 int ferry_fs_truncate(ferry_file *f, uint64_t size)
 {
     request *q = NULL;
-    int r = request_begin(f, NULL, &q);
+    int r = begin_on(f, NULL, call_truncate, &q);
     if (r < 0)
         return r;
-    return (int)request_await(q, uv_fs_ftruncate(q->loop->uv, &q->uv.fs, f->fd,
-                                                 (int64_t)size, on_fs));
+    q->offset = size;
+    return (int)request_await(q);
+}
+
+static ssize_t call_sync(request *q)
+{
+    return result_of(fsync(q->file->fd));
 }
 
 int ferry_fs_sync(ferry_file *f)
 {
     request *q = NULL;
-    int r = request_begin(f, NULL, &q);
-    if (r < 0)
-        return r;
-    return (int)request_await(q, uv_fs_fsync(q->loop->uv, &q->uv.fs, f->fd, on_fs));
+    int r = begin_on(f, NULL, call_sync, &q);
+    return r < 0 ? r : (int)request_await(q);
+}
+
+static ssize_t call_rename(request *q)
+{
+    return result_of(rename(q->path, q->to));
 }
 
 int ferry_fs_rename(const char *from, const char *to)
 {
     request *q = NULL;
-    int r = request_begin(NULL, NULL, &q);
-    if (r < 0)
-        return r;
-    return (int)request_await(q, uv_fs_rename(q->loop->uv, &q->uv.fs, from, to, on_fs));
+    int r = request_begin(call_rename, from, to, &q);
+    return r < 0 ? r : (int)request_await(q);
+}
+
+static ssize_t call_unlink(request *q)
+{
+    return result_of(unlink(q->path));
 }
 
 int ferry_fs_unlink(const char *path)
 {
     request *q = NULL;
-    int r = request_begin(NULL, NULL, &q);
-    if (r < 0)
-        return r;
-    return (int)request_await(q, uv_fs_unlink(q->loop->uv, &q->uv.fs, path, on_fs));
+    int r = request_begin(call_unlink, path, NULL, &q);
+    return r < 0 ? r : (int)request_await(q);
 }
 
 /* ---- any other work ---------------------------------------------------------------- */
@@ -266,27 +373,21 @@ void ferry_job_unref(ferry_job *job)
         job->free(job);
 }
 
-static void run_job(uv_work_t *w)
+static ssize_t call_job(request *q)
 {
-    request *q = ferry_container(w, request, uv.work);
     q->job->run(q->job);
-}
-
-static void on_job(uv_work_t *w, int status)
-{
-    request_over(ferry_container(w, request, uv.work), status);
+    return 0;
 }
 
 int ferry_work(ferry_job *job)
 {
     request *q = NULL;
-    int r = request_begin(NULL, NULL, &q);
+    int r = request_begin(call_job, NULL, NULL, &q);
     if (r < 0)
         return r;
     q->job = job;
     job->refs++;
-    return (int)request_await(q,
-                              uv_queue_work(q->loop->uv, &q->uv.work, run_job, on_job));
+    return (int)request_await(q);
 }
 
 struct stat_job {

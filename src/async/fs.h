@@ -1,4 +1,4 @@
-/* Awaitable file system calls, on libuv's thread pool.
+/* Awaitable file system calls, on the loop's thread pool.
  *
  * A request that is running in the pool cannot be stopped. When its task is cancelled,
  * the call returns the cancel code at once and the request is orphaned: it
@@ -7,21 +7,20 @@
  * orphaned may still happen, so after a cancel code the buffer is the request's: let go of
  * it, do not use it again. A call that is made when its task is cancelled already does nothing.
  *
- * The pool is the host program's too (4 threads by default): at most ferry_loop's share,
- * FERRY_POOL_SHARE, of our requests are in it at once; the rest wait here.
+ * At most FERRY_POOL_SHARE requests are in the pool (pool.h) at once; the rest wait here. One that
+ * hangs when its task is cancelled gives its share back.
  *
  * Never for FIFOs, ttys or sockets: those would keep a pool thread for good (pipe.h). */
 #ifndef FERRY_ASYNC_FS_H
 #define FERRY_ASYNC_FS_H
 
 #include "async/loop.h"
+#include "async/pool.h"
 #include "async/sync.h"
 #include "base/buf.h"
 
 #include <sys/stat.h>
 #include <sys/types.h>
-
-#define FERRY_POOL_SHARE 3
 
 /* An open file, counted: the last reference closes it. */
 typedef struct ferry_file {
@@ -63,8 +62,9 @@ FERRY_CO int ferry_fs_unlink(const char *path);
  *
  *     struct lookup { ferry_job job; char *path; struct stat st; int r; };
  *
- * run() is called on a pool thread and touches nothing but the job; free() on the loop's
- * thread when the last reference goes. ferry_job_init gives the caller one reference. */
+ * run() is called on a pool thread and touches nothing but the job; free() when the last
+ * reference goes, on the loop's thread, or on the pool's if the loop has gone before the
+ * job was through. ferry_job_init gives the caller one reference. */
 typedef struct ferry_job {
     unsigned refs;
     void (*run)(struct ferry_job *job);

@@ -4,9 +4,11 @@
 
 #include "async/co.h"
 #include "async/loop.h"
+#include "async/pool.h"
 #include "async/scope.h"
 #include "async/sync.h"
 
+#include <pthread.h>
 #include <stdatomic.h>
 #include <uv.h>
 
@@ -24,7 +26,7 @@ struct ferry_task {
 
 struct ferry_loop {
     uv_loop_t *uv; /* NULL: fake clock, no handles */
-    unsigned refs; /* the owner's, and one for each request in the pool and closing handle */
+    unsigned refs; /* the owner's, and one for each closing handle and child that is dying */
 
     /* tasks */
     ferry_co_pool stacks;
@@ -47,7 +49,11 @@ struct ferry_loop {
     int bell_fd;         /* eventfd */
     atomic_bool rung;    /* and not yet answered */
 
-    ferry_sem pool_share; /* requests of ours in libuv's thread pool */
+    ferry_pool *pool;        /* NULL until it is needed */
+    ferry_sem pool_share;    /* requests in it that somebody waits for */
+    unsigned requests;       /* all of them */
+    bool closing;            /* as soon as the last of them is over, */
+    ferry_timer close_timer; /* or this one */
 
     /* handles, all unreferenced except `bell` while held */
     uv_prepare_t prepare; /* drain before the poll */
@@ -64,8 +70,9 @@ struct ferry_loop {
 /* loop.c */
 void ferry_loop_ref(ferry_loop *loop);
 void ferry_loop_unref(ferry_loop *loop);
-void ferry_loop_want_drain(ferry_loop *loop); /* something is ready: do not sleep */
-void ferry_loop_drained(ferry_loop *loop);    /* a drain ended: sleep if nothing is */
+void ferry_loop_want_drain(ferry_loop *loop);   /* something is ready: do not sleep */
+void ferry_loop_drained(ferry_loop *loop);      /* a drain ended: sleep if nothing is */
+void ferry_loop_request_over(ferry_loop *loop); /* counts it */
 
 /* task.c */
 int ferry_task_new(ferry_scope *s, const char *name, ferry_task_fn fn, void *arg);
@@ -80,6 +87,12 @@ void ferry_scope_task_ended(ferry_task *t, int result);
 uint64_t ferry_timers_next(const ferry_loop *loop); /* due time; UINT64_MAX: none */
 void ferry_timers_fire(ferry_loop *loop);
 void ferry_timers_rearm(ferry_loop *loop); /* tells libuv the earliest due time */
+
+/* thread.c */
+/* A thread with all signals blocked but those of its own faults. -FERRY_ENPROC: no more are to be
+ * had. stack: bytes, 0: the default. */
+int ferry_thread_create(pthread_t *ret, const char *name, size_t stack,
+                        void *(*fn)(void *), void *arg);
 
 /* plug.c */
 typedef struct ferry_plugs {

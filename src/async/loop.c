@@ -1,6 +1,6 @@
 /* The loop: our handles on a uv loop, messages from outside, and the fake clock. See
  * loop.h for the picture. Closing is the delicate part: the struct is counted, because
- * requests in libuv's pool and handles that are closing outlive everything else. */
+ * children that are dying and handles that are closing outlive everything else. */
 #include "async/fs.h"
 #include "async/internal.h"
 #include "base/buf.h"
@@ -16,6 +16,10 @@
 /* Stacks kept for reuse: 64 ops of three tasks each. Untouched pages cost nothing, touched ones
  * about 12 KiB a stack. */
 #define SPARE_STACKS 192
+
+/* How long a close waits for requests in the pool that nobody else waits for any more. Those of a disk
+ * that works are over in a moment; the hung ones are left to their threads. */
+#define CLOSE_MS 1000
 
 /* ---- life -------------------------------------------------------------------------- */
 
@@ -85,6 +89,15 @@ static void answer(ferry_loop *loop)
     atomic_store(&loop->rung, false);
 }
 
+static void run_posts(ferry_loop *loop)
+{
+    for (ferry_post *p = reversed(atomic_exchange(&loop->posted, NULL)); p;) {
+        ferry_post *next = p->next;
+        p->run(p);
+        p = next;
+    }
+}
+
 static void on_bell(uv_poll_t *h, int status, int events)
 {
     ferry_loop *loop = h->data;
@@ -93,11 +106,7 @@ static void on_bell(uv_poll_t *h, int status, int events)
 
     ferry_loop_ref(loop);
     answer(loop);
-    for (ferry_post *p = reversed(atomic_exchange(&loop->posted, NULL)); p;) {
-        ferry_post *next = p->next;
-        p->run(p);
-        p = next;
-    }
+    run_posts(loop);
     ferry_loop_unref(loop);
 }
 
@@ -188,6 +197,35 @@ static void await_senders(ferry_loop *loop)
         sched_yield();
 }
 
+static void close_handles(ferry_loop *loop)
+{
+    ferry_pool_free(loop->pool);
+    loop->pool = NULL;
+    await_senders(loop);
+    run_posts(loop); /* requests that were over when the pool was freed */
+    assert(!atomic_load(&loop->posted) && "a post behind the close");
+    uv_close((uv_handle_t *)&loop->prepare, on_closed);
+    uv_close((uv_handle_t *)&loop->check, on_closed);
+    uv_close((uv_handle_t *)&loop->idle, on_closed);
+    uv_close((uv_handle_t *)&loop->timer, on_closed);
+    uv_close((uv_handle_t *)&loop->async, on_closed);
+    uv_close((uv_handle_t *)&loop->bell, on_closed);
+}
+
+/* The requests are over, or there is no waiting for them any more. */
+static void stop_waiting(ferry_loop *loop)
+{
+    loop->closing = false;
+    ferry_timer_stop(&loop->close_timer);
+    ferry_loop_release(loop);
+    close_handles(loop);
+}
+
+static void on_close_ms(ferry_timer *t)
+{
+    stop_waiting(ferry_container(t, ferry_loop, close_timer));
+}
+
 void ferry_loop_close(ferry_loop *loop, void (*closed)(void *arg), void *arg)
 {
     assert(loop->ntasks == 0 && "a loop closes after its tasks");
@@ -199,14 +237,19 @@ void ferry_loop_close(ferry_loop *loop, void (*closed)(void *arg), void *arg)
         ferry_loop_unref(loop);
         return;
     }
-    await_senders(loop);
-    assert(!atomic_load(&loop->posted) && "a post behind the close");
-    uv_close((uv_handle_t *)&loop->prepare, on_closed);
-    uv_close((uv_handle_t *)&loop->check, on_closed);
-    uv_close((uv_handle_t *)&loop->idle, on_closed);
-    uv_close((uv_handle_t *)&loop->timer, on_closed);
-    uv_close((uv_handle_t *)&loop->async, on_closed);
-    uv_close((uv_handle_t *)&loop->bell, on_closed);
+    if (loop->requests == 0) {
+        close_handles(loop);
+        return;
+    }
+    loop->closing = true;
+    ferry_loop_hold(loop);
+    ferry_timer_start(loop, &loop->close_timer, CLOSE_MS, on_close_ms);
+}
+
+void ferry_loop_request_over(ferry_loop *loop)
+{
+    if (--loop->requests == 0 && loop->closing)
+        stop_waiting(loop);
 }
 
 /* ---- time -------------------------------------------------------------------------- */

@@ -36,7 +36,7 @@ int ferry_loop_new(struct uv_loop_s *uv, ferry_loop **ret);
 int ferry_loop_new_fake(ferry_loop **ret);
 
 /* Closes our handles on the uv loop and frees the ferry_loop in a later turn of it, then
- * calls closed(arg). No task, timer or post may be left; what the pool is still running and
+ * calls closed(arg). No task, timer or post may be left; what the pool is still running (a second at most) and
  * children that are still dying are waited for. */
 void ferry_loop_close(ferry_loop *loop, void (*closed)(void *arg), void *arg);
 

@@ -3,6 +3,8 @@
 
 #include "async/internal.h"
 
+#include <guestferry/error.h>
+
 #include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -30,7 +32,8 @@ static void *thread_main(void *arg)
     return NULL;
 }
 
-static int start_blocked(ferry_thread *t)
+int ferry_thread_create(pthread_t *ret, const char *name, size_t stack,
+                        void *(*fn)(void *), void *arg)
 {
     static const int faults[] = {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGTRAP, SIGSYS};
     sigset_t all, before;
@@ -38,12 +41,17 @@ static int start_blocked(ferry_thread *t)
     /* A fault that is blocked kills without calling the program's crash handler. */
     for (size_t i = 0; i < sizeof faults / sizeof *faults; i++)
         sigdelset(&all, faults[i]);
+    pthread_attr_t attr;
+    pthread_attr_init(&attr);
+    if (stack)
+        pthread_attr_setstacksize(&attr, stack);
     pthread_sigmask(SIG_SETMASK, &all, &before);
-    int r = -pthread_create(&t->id, NULL, thread_main, t);
+    int r = pthread_create(ret, &attr, fn, arg);
     pthread_sigmask(SIG_SETMASK, &before, NULL);
+    pthread_attr_destroy(&attr);
     if (r == 0)
-        pthread_setname_np(t->id, "guestferry");
-    return r;
+        pthread_setname_np(*ret, name);
+    return r == EAGAIN ? -FERRY_ENPROC : -r;
 }
 
 static void ignore(void *arg)
@@ -95,7 +103,7 @@ int ferry_thread_start(ferry_thread **ret_thread, ferry_loop **ret_loop)
     if (r == 0) {
         ferry_loop_hold(
             loop); /* until ferry_loop_close: an idle context waits for posts */
-        r = start_blocked(t);
+        r = ferry_thread_create(&t->id, "guestferry", 0, thread_main, t);
         if (r < 0) {
             ferry_loop_release(loop);
             ferry_loop_close(loop, ignore, NULL);

@@ -13,7 +13,7 @@
 
 typedef struct ferry_thread ferry_thread;
 
-/* -ENOMEM, -EAGAIN (no more threads), -EMFILE. */
+/* -ENOMEM, -FERRY_ENPROC (no more threads), -EMFILE. */
 int ferry_thread_start(ferry_thread **ret_thread, ferry_loop **ret_loop);
 /* Waits for the thread to end, and frees. Not from the thread itself. */
 void ferry_thread_join(ferry_thread *t);

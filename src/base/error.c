@@ -47,6 +47,8 @@ static const struct {
     {FERRY_EMISMATCH, "FERRY_EMISMATCH", "library and daemon are of different builds"},
     {FERRY_ECHANGED, "FERRY_ECHANGED", "the source changed while it was read"},
     {FERRY_EFORMAT, "FERRY_EFORMAT", "not an image of this format"},
+    {FERRY_ENPROC, "FERRY_ENPROC",
+     "no more threads or processes can be had (ulimit -u, pids.max, memory)"},
 };
 
 /* Either sign gives the positive code; INT_MIN, which has none, becomes no code at all. */
