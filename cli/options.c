@@ -59,7 +59,7 @@ const char options_help[] =
     "      --progress MODE   auto, bar, plain, json or none\n"
     "      --json            results as JSON\n"
     "  -q, --quiet           no progress, no notices\n"
-    "  -v, --verbose         say how long the launch took, and on what\n"
+    "  -v, --verbose         say how long the launch took, on what, and more\n"
     "  -h, --help            this page\n"
     "      --version         the version\n";
 

@@ -221,12 +221,22 @@ static int flush(struct session *s, int status)
     return status == STATUS_OK ? STATUS_FAILED : status;
 }
 
+static void say_lane(const struct session *s)
+{
+    const char *lane = ferry_vm_get_lane(s->vm);
+    if (lane)
+        say("the lane for large transfers: %s", lane);
+}
+
 int session_close(struct session *s, int status)
 {
     s->closing = true;
     signals_closing(true);
-    if (s->vm && s->launched && ferry_vm_get_state(s->vm) == FERRY_VM_UP)
+    if (s->vm && s->launched && ferry_vm_get_state(s->vm) == FERRY_VM_UP) {
+        if (s->o->verbose)
+            say_lane(s);
         status = flush(s, status);
+    }
     progress_done(&s->progress);
 
     signals_attach(NULL);

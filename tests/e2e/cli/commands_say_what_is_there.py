@@ -110,6 +110,8 @@ class Commands(cli.Case):
         self.assertEqual("no_kvm" in launch, launch["accel"] == "tcg")
         for name in "round_trip_us", "upload_bytes_per_second", "download_bytes_per_second":
             self.assertGreater(report["selftest"][name], 0)
+        self.assertIn(report["selftest"]["lane"], ("open", "idle"))
+        self.assertEqual(verdicts["lane"], "ok")
         self.assertIn("cloud", report["versions"]["appliance_kernel"])
         asked = json.loads(cli.gferry("doctor", "--json", "--accel", "tcg").stdout)
         self.assertNotIn("no_kvm", asked["launch"])
