@@ -136,9 +136,19 @@ static void run_request(ferry_pool_job *job)
     while (q->result == -EINTR);
 }
 
-static ssize_t result_of(ssize_t r)
+/* uv_fs_X() without a callback does its work at once, in the thread that calls it: here, one of the
+ * pool's. libuv's codes are negative errnos. */
+static ssize_t result_of(uv_fs_t *fs)
 {
-    return r < 0 ? -errno : r;
+    ssize_t r = fs->result;
+    uv_fs_req_cleanup(fs);
+    return r;
+}
+
+/* libuv's -1: the current position. */
+static int64_t position(const request *q)
+{
+    return q->offset == FERRY_FS_IN_SEQUENCE ? -1 : (int64_t)q->offset;
 }
 
 /* A share that is given in the same turn as a cancel is handed on: nothing may begin. */
@@ -228,7 +238,9 @@ static FERRY_CO ssize_t request_await(request *q)
 
 static ssize_t call_open(request *q)
 {
-    return result_of(open(q->path, q->flags, q->mode));
+    uv_fs_t fs;
+    uv_fs_open(NULL, &fs, q->path, q->flags, (int)q->mode, NULL);
+    return result_of(&fs);
 }
 
 int ferry_fs_open(const char *path, int flags, mode_t mode, ferry_file **ret)
@@ -259,9 +271,10 @@ static FERRY_CO int begin_on(ferry_file *f, ferry_buf *b, ssize_t (*call)(reques
 
 static ssize_t call_read(request *q)
 {
-    return result_of(q->offset == FERRY_FS_IN_SEQUENCE
-                         ? read(q->file->fd, q->data, q->len)
-                         : pread(q->file->fd, q->data, q->len, (off_t)q->offset));
+    uv_fs_t fs;
+    uv_buf_t buf = uv_buf_init(q->data, (unsigned)q->len);
+    uv_fs_read(NULL, &fs, q->file->fd, &buf, 1, position(q), NULL);
+    return result_of(&fs);
 }
 
 ssize_t ferry_fs_read(ferry_file *f, ferry_buf *b, size_t len, uint64_t offset)
@@ -283,9 +296,10 @@ ssize_t ferry_fs_read(ferry_file *f, ferry_buf *b, size_t len, uint64_t offset)
 
 static ssize_t call_write(request *q)
 {
-    return result_of(q->offset == FERRY_FS_IN_SEQUENCE
-                         ? write(q->file->fd, q->data, q->len)
-                         : pwrite(q->file->fd, q->data, q->len, (off_t)q->offset));
+    uv_fs_t fs;
+    uv_buf_t buf = uv_buf_init(q->data, (unsigned)q->len);
+    uv_fs_write(NULL, &fs, q->file->fd, &buf, 1, position(q), NULL);
+    return result_of(&fs);
 }
 
 int ferry_fs_write(ferry_file *f, const ferry_slice *s, uint64_t offset)
@@ -310,7 +324,9 @@ int ferry_fs_write(ferry_file *f, const ferry_slice *s, uint64_t offset)
 
 static ssize_t call_truncate(request *q)
 {
-    return result_of(ftruncate(q->file->fd, (off_t)q->offset));
+    uv_fs_t fs;
+    uv_fs_ftruncate(NULL, &fs, q->file->fd, (int64_t)q->offset, NULL);
+    return result_of(&fs);
 }
 
 int ferry_fs_truncate(ferry_file *f, uint64_t size)
@@ -325,7 +341,9 @@ int ferry_fs_truncate(ferry_file *f, uint64_t size)
 
 static ssize_t call_sync(request *q)
 {
-    return result_of(fsync(q->file->fd));
+    uv_fs_t fs;
+    uv_fs_fsync(NULL, &fs, q->file->fd, NULL);
+    return result_of(&fs);
 }
 
 int ferry_fs_sync(ferry_file *f)
@@ -337,7 +355,9 @@ int ferry_fs_sync(ferry_file *f)
 
 static ssize_t call_rename(request *q)
 {
-    return result_of(rename(q->path, q->to));
+    uv_fs_t fs;
+    uv_fs_rename(NULL, &fs, q->path, q->to, NULL);
+    return result_of(&fs);
 }
 
 int ferry_fs_rename(const char *from, const char *to)
@@ -349,7 +369,9 @@ int ferry_fs_rename(const char *from, const char *to)
 
 static ssize_t call_unlink(request *q)
 {
-    return result_of(unlink(q->path));
+    uv_fs_t fs;
+    uv_fs_unlink(NULL, &fs, q->path, NULL);
+    return result_of(&fs);
 }
 
 int ferry_fs_unlink(const char *path)
