@@ -3,8 +3,10 @@
  * the command line and calls them.
  *
  *     cp.c -> copy_in_add()/copy_out_add() for each source -> entries
- *          -> copy_in_run()/copy_out_run():  directories, files (many at once), links
- *          -> copy_status() */
+ *          -> copy_in_run()/copy_out_run():  an op each, many at once
+ *          -> copy_status()
+ *
+ * A tree is one entry and one op: the library walks it (guestferry/tree.h). */
 #ifndef GFERRY_COPY_H
 #define GFERRY_COPY_H
 
@@ -12,36 +14,34 @@
 #include "pump.h"
 #include "session.h"
 
+#include <guestferry/tree.h>
+
 #include <sys/types.h>
 
-enum entry_kind { ENTRY_DIR, ENTRY_FILE, ENTRY_LINK };
+enum entry_kind { ENTRY_FILE, ENTRY_TREE };
 
-/* One thing to copy. Parents come before what is in them. */
+/* One thing to copy. */
 struct entry {
     enum entry_kind kind;
-    char *src, *dst; /* full paths, in the image or on the host */
-    uint64_t size;   /* ENTRY_FILE */
-    uint32_t mode;   /* permission bits of the source */
-    /* Of a tree: the host's path below a directory that is open; a lookup never leaves it. Of a
-     * file named by the user: root -1, and the path is used as it is. */
-    int root;
-    const char *rel; /* inside src (in) or dst (out) */
-    bool made;       /* ENTRY_DIR, out: its mode is set at the end */
+    char *src;      /* in the image or on the host */
+    char *dst;      /* ENTRY_FILE: its path; ENTRY_TREE: the directory it goes to */
+    char *name;     /* ENTRY_TREE: what it is called there */
+    uint64_t size;  /* ENTRY_FILE; of a tree when its op has ended */
+    uint64_t files; /* ENTRY_TREE, then: made, of so many */
+    uint32_t mode;  /* ENTRY_FILE: permission bits of the source */
+    ferry_op *op;   /* ENTRY_TREE: while it runs */
 };
-
-/* Trees named on one command line; each keeps a directory open. */
-#define COPY_ROOTS_MAX 256
 
 struct copy {
     struct session *s;
     struct entry *entries;
     size_t len, cap;
-    int roots[COPY_ROOTS_MAX];
-    size_t nroots;
 
     uint64_t bytes; /* of all files */
-    uint64_t files; /* files and links */
+    uint64_t files; /* files; those of trees not counted */
+    bool into;      /* the image */
     bool unknown;   /* a source does not tell its size */
+    bool trees;     /* there is one */
     uint64_t copied, failed, skipped;
     uint64_t bytes_done;
     int status; /* of the first failure */
@@ -56,10 +56,11 @@ struct copy {
 void copy_init(struct copy *c, struct session *s);
 void copy_done(struct copy *c);
 
-/* Appends an entry; src and dst become the list's, also on failure (-ENOMEM). */
+/* Appends an entry; its texts become the list's, also on failure (-ENOMEM). */
 int copy_add(struct copy *c, const struct entry *e);
-/* Takes over an open directory. -EMFILE when there are too many. */
-int copy_add_root(struct copy *c, int fd);
+/* Appends a tree that becomes `dst`: merge: which is a directory and stays; else it is what is put in the
+ * directory above. */
+int copy_add_tree(struct copy *c, const char *src, const char *dst, bool merge);
 
 /* What the line of a file's transfer is called. */
 void copy_show(const struct entry *e, struct pump_task *t);
@@ -71,10 +72,16 @@ void copy_failed(struct copy *c, int status);
 void copy_check_over(struct copy *c, int code);
 bool copy_stopping(const struct copy *c);
 
-/* Runs `start` on each file with many in flight, under a bar. start() adds a task to c->pump,
+/* Runs `start` on each entry with many in flight, under a bar. start() adds a task to c->pump,
  * or accounts for a failure. */
-void copy_run_files(struct copy *c, const char *label,
-                    void (*start)(struct copy *c, struct entry *e));
+void copy_run_entries(struct copy *c, const char *label,
+                      void (*start)(struct copy *c, struct entry *e));
+/* The start() of a tree: begins its op with `start`. */
+typedef int copy_tree_start(struct copy *c, const struct entry *e,
+                            const ferry_copy_opts *opts, ferry_op **ret,
+                            ferry_error *err);
+void copy_start_tree(struct copy *c, struct entry *e, copy_tree_start *start);
+
 /* The exit code of what the books say. */
 int copy_status(const struct copy *c);
 

@@ -32,7 +32,9 @@ static const char help[] =
     "\n"
     "Options:\n"
     "  -r, --recursive       copy directories with all that is in them, links as "
-    "links\n"
+    "links,\n"
+    "                        and with modes, times, hard links and user attributes\n"
+    "  -a, --archive         the same, and owners, exact modes, ACLs, all attributes\n"
     "      --keep-suid       keep set-user-ID, set-group-ID and sticky bits\n"
     "      --keep-partial    cancelled or failed, keep what was copied beside DST, as\n"
     "                        DST.ferry-partial\n"
@@ -50,6 +52,7 @@ static const char help[] =
 
 static const struct option longs[] = {
     {"recursive", no_argument, NULL, 'r'},
+    {"archive", no_argument, NULL, 'a'},
     {"keep-suid", no_argument, NULL, OPT_KEEP_SUID},
     {"keep-partial", no_argument, NULL, OPT_KEEP_PARTIAL},
     {"resume", no_argument, NULL, OPT_RESUME},
@@ -63,6 +66,7 @@ static int option(struct options *o, int c, const char *value)
     case OPT_KEEP_SUID: o->keep_suid = true; break;
     case OPT_RESUME: o->resume = o->keep_partial = true; break;
     case OPT_KEEP_PARTIAL: o->keep_partial = true; break;
+    case 'a': o->archive = o->recursive = true; break;
     default: o->recursive = true; break;
     }
     return 0;
@@ -121,8 +125,7 @@ static int check_sides(struct operands *ops)
     return STATUS_OK;
 }
 
-/* A stream cannot be read again, and trees come out by names that are looked up below their own
- * directory, which a partial's is not. */
+/* A stream cannot be read again, and of a tree only whole files stay. */
 static int check_partials(const struct options *o, const struct operands *ops)
 {
     const char *option = o->resume ? "--resume" : "--keep-partial";
@@ -130,8 +133,8 @@ static int check_partials(const struct options *o, const struct operands *ops)
         return STATUS_OK;
     if (ops->src[0].kind == SIDE_STDIO || ops->dst.kind == SIDE_STDIO)
         return say_usage("%s: not with '-', which cannot be read again", option);
-    if (o->recursive && !ops->into)
-        return say_usage("%s: not with -r out of an image; name the files", option);
+    if (o->recursive)
+        return say_usage("%s: not with -r; name the files", option);
     return STATUS_OK;
 }
 
@@ -220,7 +223,7 @@ static int add_stream(struct copy *c, const struct operands *ops)
         copy_out_add(c, ops->src[0].path, "-");
         return STATUS_OK;
     }
-    struct entry e = {.kind = ENTRY_FILE, .root = -1};
+    struct entry e = {.kind = ENTRY_FILE};
     struct stat st;
     if (fstat(STDIN_FILENO, &st) == 0 && S_ISREG(st.st_mode))
         e.size = (uint64_t)st.st_size;
@@ -305,8 +308,8 @@ static int run_copy(const struct options *o, const struct operands *ops)
     status = session_close(&s, status);
     /* Only now is it a promise: the image has it all. */
     if (c.copied && (status == STATUS_OK || status == STATUS_PARTIAL))
-        progress_summary(&s.progress, label ? label : "", c.files > 1 ? c.copied : 0,
-                         c.bytes_done, c.took_ms);
+        progress_summary(&s.progress, label ? label : "",
+                         c.files > 1 || c.trees ? c.copied : 0, c.bytes_done, c.took_ms);
     kept_say(&c.kept, o);
     copy_done(&c);
     return status;
@@ -324,10 +327,10 @@ static int run(const struct options *o, char **operands, int n)
 
 const struct command cp_command = {
     .name = "cp",
-    .synopsis = "[-r] SRC... DST",
+    .synopsis = "[-r | -a] SRC... DST",
     .summary = "copy files into an image or out of it",
     .help = help,
-    .shorts = "r",
+    .shorts = "ra",
     .longs = longs,
     .option = option,
     .min_operands = 2,

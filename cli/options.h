@@ -38,6 +38,7 @@ struct options {
 
     /* single commands */
     bool recursive;         /* cp, rm: -r */
+    bool archive;           /* cp: -a */
     bool keep_suid;         /* cp: --keep-suid */
     bool keep_partial;      /* cp: --keep-partial, --resume */
     bool resume;            /* cp: --resume */

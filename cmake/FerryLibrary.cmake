@@ -1,7 +1,7 @@
 # libguestferry itself: all of src/ and the schema's code in one shared library, what it
 # exports, and what `install` leaves for programs that use it.
 
-set(parts base async schema proto launch api)
+set(parts base async tree schema proto launch api)
 set(objects "")
 set(libraries "")
 foreach(part IN LISTS parts)

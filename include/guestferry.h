@@ -2,7 +2,7 @@
  *
  * Start with ferry_ctx_new() (ctx.h), ferry_vm_new() and ferry_launch() (vm.h), then
  * ferry_mount() and the other calls (calls.h, made from schema/), ferry_upload() and
- * ferry_download() (transfer.h). Every ferry_X_start() gives a ferry_op (op.h). */
+ * ferry_download() (transfer.h), ferry_copy_in() and ferry_copy_out() (tree.h). Every ferry_X_start() gives a ferry_op (op.h). */
 #ifndef GUESTFERRY_H
 #define GUESTFERRY_H
 
@@ -12,6 +12,7 @@
 #include <guestferry/op.h>
 #include <guestferry/template.h>
 #include <guestferry/transfer.h>
+#include <guestferry/tree.h>
 #include <guestferry/version.h>
 #include <guestferry/vm.h>
 

@@ -39,14 +39,17 @@ typedef enum ferry_op_state {
  * total   bytes expected; 0 = unknown
  * rate    bytes per second over the last few seconds; 0 until known
  * elapsed milliseconds since the start
- * phase   static text: "booting", "verifying", "copying", "committing"; never NULL */
+ * phase   static text: "booting", "verifying", "copying", "committing"; never NULL
+ * files, total_files   of a tree: files and links made so far, and in all (0: unknown) */
 typedef struct ferry_progress {
     uint64_t bytes;
     uint64_t total;
     uint64_t rate;
     uint64_t elapsed_ms;
     const char *phase;
-    uint64_t reserved[3];
+    uint64_t files;
+    uint64_t total_files;
+    uint64_t reserved[1];
 } ferry_progress;
 
 /* The state now, and if ret_progress is not NULL the progress. Never blocks.

@@ -4,6 +4,7 @@
 
 #include <guestferry/template.h>
 #include <guestferry/transfer.h>
+#include <guestferry/tree.h>
 
 int ferry_op_await(ferry_op *op, ferry_error *reterr)
 {
@@ -135,4 +136,20 @@ int ferry_download_mem(ferry_vm *vm, const char *src, const ferry_download_opts 
         r = ferry_download_mem_result(op, ret_data, ret_len, reterr);
     ferry_op_free(op);
     return r;
+}
+
+int ferry_copy_in(ferry_vm *vm, const char *localpath, const char *remotedir,
+                  const ferry_copy_opts *opts, ferry_error *reterr)
+{
+    ferry_op *op = NULL;
+    int r = ferry_copy_in_start(vm, localpath, remotedir, opts, &op, reterr);
+    return finish(r, op, reterr);
+}
+
+int ferry_copy_out(ferry_vm *vm, const char *remotepath, const char *localdir,
+                   const ferry_copy_opts *opts, ferry_error *reterr)
+{
+    ferry_op *op = NULL;
+    int r = ferry_copy_out_start(vm, remotepath, localdir, opts, &op, reterr);
+    return finish(r, op, reterr);
 }

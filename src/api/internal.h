@@ -112,6 +112,7 @@ struct ferry_op {
 
     /* progress */
     _Atomic uint64_t bytes, total, rate;
+    _Atomic uint64_t files, total_files; /* of a tree */
     _Atomic(const char *) phase;
     uint64_t started_ms;
     _Atomic uint64_t ended_ms; /* 0: not yet */

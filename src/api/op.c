@@ -270,6 +270,8 @@ ferry_op_state ferry_op_poll(ferry_op *op, ferry_progress *ret_progress)
         .rate = atomic_load(&op->rate),
         .elapsed_ms = (ended ? ended : monotonic_ms()) - op->started_ms,
         .phase = atomic_load(&op->phase),
+        .files = atomic_load(&op->files),
+        .total_files = atomic_load(&op->total_files),
     };
     return state;
 }
