@@ -2,6 +2,7 @@
 #include "session.h"
 
 #include "auto.h"
+#include "behind.h"
 #include "signals.h"
 #include "text.h"
 
@@ -228,6 +229,14 @@ static void say_lane(const struct session *s)
         say("the lane for large transfers: %s", lane);
 }
 
+/* It booted only because there was no template. */
+static bool wants_template(const struct session *s)
+{
+    ferry_launch_times t;
+    return s->vm && s->launched && ferry_vm_get_launch_times(s->vm, &t) == 0 &&
+           t.template_missing;
+}
+
 int session_close(struct session *s, int status)
 {
     s->closing = true;
@@ -239,12 +248,15 @@ int session_close(struct session *s, int status)
     }
     progress_done(&s->progress);
 
+    bool build = status == STATUS_OK && wants_template(s);
     signals_attach(NULL);
     ferry_vm_free(s->vm);
     ferry_ctx_free(s->ctx);
     s->vm = NULL;
     s->ctx = NULL;
     signals_closing(false);
+    if (build && !signals_caught())
+        behind_build_template(s->o);
     return signals_caught() ? 128 + signals_caught() : status;
 }
 

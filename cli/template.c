@@ -44,10 +44,10 @@ static int build(const struct options *o)
         r = session_await_shown(&s, op, NULL, &e);
     if (r == -FERRY_EEXIST)
         say_notice("the template is there already");
-    else if (r < 0)
-        status = session_failed_on(&s, "template", &e);
-    if (r < 0 && r != -FERRY_EEXIST && status == STATUS_OK)
-        status = STATUS_FAILED;
+    else if (r < 0) {
+        session_failed_on(&s, "template", &e);
+        status = STATUS_FAILED; /* not 4: that is for files in an image */
+    }
     return session_close(&s, status);
 }
 

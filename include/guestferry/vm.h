@@ -36,11 +36,15 @@ typedef enum ferry_vm_state {
 } ferry_vm_state;
 
 /* Launches from a template (template.h). The environment's FERRY_TEMPLATE (never, require) stands in
- * for AUTO. */
+ * for AUTO, and never for MAKE too. */
 typedef enum ferry_template_mode {
     FERRY_TEMPLATE_AUTO = 0, /* from one if there is one, else a cold boot */
     FERRY_TEMPLATE_NEVER = 1,
     FERRY_TEMPLATE_REQUIRE = 2, /* or the launch fails; for tests */
+    /* As AUTO, and after a cold boot one is made in the background: a second qemu of low
+     * priority, as a child of this process, for as long as a boot takes. It ends with the VM
+     * (ferry_vm_free(), ferry_ctx_close()) if that comes first. */
+    FERRY_TEMPLATE_MAKE = 3,
 } ferry_template_mode;
 
 /* Zero, or NULL for the whole struct, is the default everywhere.
@@ -210,7 +214,8 @@ typedef struct ferry_launch_times {
     uint32_t drives_ms; /* plugging the drives, after a restore */
     uint32_t settle_ms; /* clock, randomness, and the guest's look at each drive */
     uint32_t restored;  /* 1: from a template */
-    uint32_t reserved[1];
+    uint32_t template_missing; /* 1: a boot, for there was no template, or none to be
+                                * believed: ferry_template_build() makes one */
 } ferry_launch_times;
 FERRY_EXPORT int ferry_vm_get_launch_times(ferry_vm *vm, ferry_launch_times *ret_times);
 

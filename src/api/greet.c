@@ -28,14 +28,11 @@ const char *ferry_greet_build(void)
     return FERRY_BUILD " " FERRY_API_HASH;
 }
 
-int ferry_greet_open(ferry_op *op, ferry_link *channel, bool again, ferry_conn **ret,
+int ferry_greet_open(ferry_vm *vm, ferry_link *channel, bool again, ferry_conn **ret,
                      ferry_error *e)
 {
-    ferry_conn_opts o = {.on_log = on_log,
-                         .on_lane = on_lane,
-                         .again = again,
-                         .arg = op->vm};
-    int r = ferry_conn_new(op->ctx->loop, channel, &o, ret);
+    ferry_conn_opts o = {.on_log = on_log, .on_lane = on_lane, .again = again, .arg = vm};
+    int r = ferry_conn_new(vm->ctx->loop, channel, &o, ret);
     return r < 0 ? ferry_fail(e, r, "launch", "out of memory") : 0;
 }
 

@@ -8,9 +8,9 @@
 /* The build that both sides must be of. Static text. */
 const char *ferry_greet_build(void);
 
-/* A connection for this op's VM; takes over the channel. `again`: the daemon's HELLO has gone to
+/* A connection for this VM; takes over the channel. `again`: the daemon's HELLO has gone to
  * somebody else. */
-int ferry_greet_open(ferry_op *op, ferry_link *channel, bool again, ferry_conn **ret,
+int ferry_greet_open(ferry_vm *vm, ferry_link *channel, bool again, ferry_conn **ret,
                      ferry_error *e);
 /* HELLO both ways, or only theirs. */
 FERRY_CO int ferry_greet_hello(ferry_conn *conn, ferry_error *e);

@@ -3,6 +3,7 @@
 #include "api/greet.h"
 #include "api/lane.h"
 #include "api/settle.h"
+#include "api/template.h"
 #include "api/warning.h"
 #include "base/auto.h"
 #include "base/trace.h"
@@ -19,7 +20,7 @@ static FERRY_CO int greet(void *arg, ferry_link *channel, bool restored, ferry_e
 {
     ferry_op *op = arg;
     ferry_conn *conn = NULL;
-    int r = ferry_greet_open(op, channel, restored, &conn, e);
+    int r = ferry_greet_open(op->vm, channel, restored, &conn, e);
     if (r == 0)
         r = ferry_greet_hello(conn, e);
     if (r < 0) {
@@ -62,7 +63,10 @@ static void remember(ferry_vm *vm, uint32_t settle_ms)
     vm->no_kvm = strdup(ferry_machine_no_kvm(vm->machine));
     vm->times.settle_ms = settle_ms;
     vm->times.total_ms += settle_ms;
-    vm->times.restored = ferry_machine_template_use(vm->machine) == FERRY_TEMPLATE_USED;
+    ferry_template_use use = ferry_machine_template_use(vm->machine);
+    vm->times.restored = use == FERRY_TEMPLATE_USED;
+    vm->times.template_missing =
+        use == FERRY_TEMPLATE_MISSING || use == FERRY_TEMPLATE_REFUSED;
     pthread_mutex_unlock(&vm->lock);
 }
 
@@ -71,12 +75,11 @@ static ferry_machine_template choose_template(const ferry_vm *vm)
 {
     const char *env = secure_getenv("FERRY_TEMPLATE");
     ferry_template_mode mode = vm->templates;
-    if (mode == FERRY_TEMPLATE_AUTO && env) {
-        if (strcmp(env, "never") == 0 || strcmp(env, "0") == 0)
-            mode = FERRY_TEMPLATE_NEVER;
-        else if (strcmp(env, "require") == 0)
-            mode = FERRY_TEMPLATE_REQUIRE;
-    }
+    bool free_to = mode == FERRY_TEMPLATE_AUTO || mode == FERRY_TEMPLATE_MAKE;
+    if (free_to && env && (strcmp(env, "never") == 0 || strcmp(env, "0") == 0))
+        mode = FERRY_TEMPLATE_NEVER;
+    else if (mode == FERRY_TEMPLATE_AUTO && env && strcmp(env, "require") == 0)
+        mode = FERRY_TEMPLATE_REQUIRE;
     return mode == FERRY_TEMPLATE_NEVER     ? FERRY_MACHINE_TEMPLATE_NEVER
            : mode == FERRY_TEMPLATE_REQUIRE ? FERRY_MACHINE_TEMPLATE_REQUIRE
                                             : FERRY_MACHINE_TEMPLATE_AUTO;
@@ -173,6 +176,8 @@ static FERRY_CO int run_launch(ferry_op *op, ferry_error *e)
     if (r == 0)
         remember(vm, (uint32_t)(ferry_loop_now(op->ctx->loop) - up));
     ferry_vm_set_state(vm, r < 0 ? FERRY_VM_NEW : FERRY_VM_UP);
+    if (r == 0 && vm->templates == FERRY_TEMPLATE_MAKE && vm->times.template_missing)
+        ferry_spawn(&vm->scope, "template", ferry_template_make, vm); /* or never mind */
     return r;
 }
 

@@ -1,11 +1,12 @@
 /* Templates as the public interface has them; see guestferry/template.h. What they are is
  * src/launch/template.h's business. */
-#include "launch/template.h"
+#include "api/template.h"
 
 #include "api/greet.h"
-#include "api/internal.h"
 #include "api/lane.h"
+#include "api/warning.h"
 #include "base/auto.h"
+#include "launch/template.h"
 
 #include <guestferry/template.h>
 
@@ -28,16 +29,11 @@ static FERRY_CO int hear_hello(void *arg, ferry_link *channel, bool restored,
     return r;
 }
 
-static void on_phase(void *arg, const char *phase)
+/* A machine of its own, like the VM's but for the drives, which it must never see. The lane's
+ * memory is another, too: what a launch puts there is its own. */
+static FERRY_CO int build(ferry_vm *vm, const ferry_machine_hooks *hooks, ferry_error *e)
 {
-    ferry_op_phase(arg, phase);
-}
-
-static FERRY_CO int run_build(ferry_op *op, ferry_error *e)
-{
-    ferry_vm *vm = op->vm;
     ferry_machine_spec spec = vm->spec;
-    ferry_machine_hooks hooks = {.greet = hear_hello, .phase = on_phase, .arg = op};
     ferry_machine *m = NULL;
     spec.drives = NULL;
     spec.ndrives = 0;
@@ -51,14 +47,52 @@ static FERRY_CO int run_build(ferry_op *op, ferry_error *e)
     ferry_scope s;
     ferry_scope_open(&s, 0);
     ferry_scope_deadline(&s, vm->launch_timeout_ms);
-    int r = ferry_machine_start(&spec, &hooks, &m, e);
+    int r = ferry_machine_start(&spec, hooks, &m, e);
     if (r == 0) {
-        ferry_op_phase(op, "saving");
+        hooks->phase(hooks->arg, "saving");
         r = ferry_machine_save(m, e);
     }
     ferry_machine_free(m);
     ferry_scope_join(&s);
     return r;
+}
+
+/* ---- in the background --------------------------------------------------------------- */
+
+static void no_phase(void *arg, const char *phase)
+{
+    (void)arg;
+    (void)phase;
+}
+
+FERRY_CO int ferry_template_make(void *arg)
+{
+    ferry_vm *vm = arg;
+    ferry_machine_hooks hooks = {.greet = hear_hello, .phase = no_phase, .arg = vm};
+    ferry_error e = {0};
+    int r = build(vm, &hooks, &e);
+    if (r < 0 && r != -FERRY_EEXIST && r != -FERRY_EBUSY && !ferry_cancelled())
+        ferry_ctx_warn(vm->ctx, &e);
+    return 0;
+}
+
+/* ---- as an op ------------------------------------------------------------------------ */
+
+static FERRY_CO int hear_for_op(void *arg, ferry_link *channel, bool restored,
+                                ferry_error *e)
+{
+    return hear_hello(((ferry_op *)arg)->vm, channel, restored, e);
+}
+
+static void on_phase(void *arg, const char *phase)
+{
+    ferry_op_phase(arg, phase);
+}
+
+static FERRY_CO int run_build(ferry_op *op, ferry_error *e)
+{
+    ferry_machine_hooks hooks = {.greet = hear_for_op, .phase = on_phase, .arg = op};
+    return build(op->vm, &hooks, e);
 }
 
 int ferry_template_build_start(ferry_vm *vm, ferry_op **ret_op, ferry_error *reterr)

@@ -145,7 +145,7 @@ static int check_opts(const ferry_vm_opts *o, ferry_error *e)
         return ferry_fail(e, -FERRY_EINVAL, "vm_new",
                           "backend is %s; it must be direct, libvirt or libvirt:URI",
                           o->backend);
-    if ((unsigned)o->templates > FERRY_TEMPLATE_REQUIRE)
+    if ((unsigned)o->templates > FERRY_TEMPLATE_MAKE)
         return ferry_fail(e, -FERRY_EINVAL, "vm_new",
                           "templates is %d; see enum ferry_template_mode",
                           (int)o->templates);

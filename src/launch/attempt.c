@@ -17,6 +17,7 @@
 #include <poll.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 
 /* The channel ends a moment before the guard has told how qemu did. */
@@ -24,6 +25,8 @@
 /* A restore takes 0.3 s, on a machine that is ten times too busy 3. One that hangs costs this
  * once, and is then made anew. */
 #define RESTORE_MS 20000
+/* Of a qemu that a template is made of: a tenth of what others get, where they want it. */
+#define LOW_PRIORITY 10
 
 uint32_t ferry_attempt_ms(const ferry_machine *m, uint64_t since)
 {
@@ -116,6 +119,8 @@ static FERRY_CO int reach_daemon(ferry_machine *m, const ferry_machine_hooks *ho
     if (r < 0)
         return r;
     m->times.prepare_ms = ferry_attempt_ms(m, m->started);
+    if (m->ram == FERRY_RAM_SHARED) /* nobody waits for it; its threads are yet to come */
+        setpriority(PRIO_PROCESS, (id_t)ferry_qemu_pid(m->qemu), LOW_PRIORITY);
 
     ferry_attempt_phase(m, hooks, "booting");
     uint64_t then = ferry_loop_now(m->loop);

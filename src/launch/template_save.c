@@ -20,10 +20,13 @@
 #include <string.h>
 #include <sys/file.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 
 #define CHUNK (64 * FERRY_DIGEST_PAGE)
 /* An upgrade of qemu or the appliance makes another one; so many of the newest are kept. */
 #define KEPT 4
+/* One takes 70 MiB; whoever has so little left needs it for something else. */
+#define ROOM_MIB 160
 
 /* ---- directories --------------------------------------------------------------------- */
 
@@ -82,6 +85,14 @@ static bool is_whole(const char *key)
     return whole;
 }
 
+/* Before a boot is spent on it. */
+static bool has_room(int top)
+{
+    struct statvfs fs;
+    return fstatvfs(top, &fs) < 0 ||
+           (uint64_t)fs.f_bavail * fs.f_frsize >= (uint64_t)ROOM_MIB << 20;
+}
+
 int ferry_template_lock(const char *key, int *ret_lock, ferry_error *e)
 {
     char name[FERRY_TEMPLATE_NAME], file[FERRY_TEMPLATE_NAME + 8];
@@ -98,6 +109,10 @@ int ferry_template_lock(const char *key, int *ret_lock, ferry_error *e)
     if (flock(lock, LOCK_EX | LOCK_NB) < 0)
         return ferry_fail(e, -FERRY_EBUSY, "template",
                           "another process is making this template");
+    if (!has_room(top))
+        return ferry_fail(e, -ENOSPC, "template",
+                          "no template can be kept: %d MiB of disk space are wanted",
+                          ROOM_MIB);
     if (is_whole(key))
         return ferry_fail(e, -FERRY_EEXIST, "template", "the template is there already");
     *ret_lock = ferry_take_fd(&lock);

@@ -1,0 +1,109 @@
+/* VMs that come from one template have one memory, and with it one clock and one state of the
+ * kernel's random number generator, until the host has sent them others. So each
+ * clone is asked for what is made of them: a boot id (the generator itself), the UUIDs of new file systems
+ * (getrandom(2) in a program), the hash seed of an ext4, and the time of a new file. */
+#include "harness/vm.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#define UUID 40
+
+struct clone {
+    char boot[UUID], ext4[UUID], btrfs[UUID], xfs[UUID];
+};
+
+static unsigned nclones;
+static struct clone *clones;
+
+static int build(void **state)
+{
+    (void)state;
+    scratch_make();
+    host("mkdir -m 700 '%s'", scratch("cache"));
+    setenv("XDG_CACHE_HOME", scratch("cache"), 1);
+    setenv("FERRY_TEMPLATE", "require", 1);
+    nclones = getenv("FERRY_SLOW") ? 50 : 4;
+    clones = calloc(nclones, sizeof *clones);
+    vm_new();
+    assert_ok(ferry_template_build(vm, &err));
+    assert_ok(ferry_add_drive_scratch(vm, 400 * MIB, &err));
+    return 0;
+}
+
+static int drop(void **state)
+{
+    free(clones);
+    return vm_teardown(state);
+}
+
+static void take(char *to, char *from)
+{
+    snprintf(to, UUID, "%s", from);
+    assert_int_equal(strlen(to), 36);
+    free(from);
+}
+
+static void make_uuid(const char *type, char *ret)
+{
+    char *uuid = NULL;
+    assert_ok(ferry_mkfs(vm, type, "/dev/sda", NULL, &err));
+    assert_ok(ferry_vfs_uuid(vm, "/dev/sda", &uuid, &err));
+    take(ret, uuid);
+}
+
+/* A guest that went on from a template was made some time ago. */
+static void assert_time_is_now(void)
+{
+    time_t now = time(NULL);
+    assert_ok(ferry_mount(vm, "/dev/sda", "/", &err));
+    assert_ok(ferry_upload_mem(vm, "x", 1, "/new", NULL, &err));
+    int64_t then = guest_stat("/new").mtime_sec;
+    if (then < now - 1 || then > now + 60)
+        fail_msg("a new file is of %lld, now is %lld", (long long)then, (long long)now);
+    assert_ok(ferry_umount(vm, "/", &err));
+}
+
+static void ask(struct clone *c)
+{
+    ferry_launch_times times;
+    char *boot = NULL;
+    vm_launch();
+    assert_int_equal(ferry_vm_get_launch_times(vm, &times), 0);
+    assert_int_equal(times.restored, 1);
+    assert_ok(ferry_boot_id(vm, &boot, &err));
+    take(c->boot, boot);
+    make_uuid("xfs", c->xfs);
+    make_uuid("btrfs", c->btrfs);
+    make_uuid("ext4", c->ext4);
+    assert_time_is_now();
+    vm_shutdown();
+}
+
+static void assert_differ(const char *what, const char *a, const char *b)
+{
+    if (strcmp(a, b) == 0)
+        fail_msg("two clones have the same %s: %s", what, a);
+}
+
+static void each_is_another(void **state)
+{
+    (void)state;
+    for (unsigned i = 0; i < nclones; i++)
+        ask(&clones[i]);
+    for (unsigned i = 0; i < nclones; i++)
+        for (unsigned j = 0; j < i; j++) {
+            assert_differ("boot id", clones[i].boot, clones[j].boot);
+            assert_differ("UUID of an ext4", clones[i].ext4, clones[j].ext4);
+            assert_differ("UUID of a btrfs", clones[i].btrfs, clones[j].btrfs);
+            assert_differ("UUID of an xfs", clones[i].xfs, clones[j].xfs);
+        }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {vm_test(each_is_another)};
+    return cmocka_run_group_tests(tests, build, drop);
+}
