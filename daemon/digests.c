@@ -7,7 +7,6 @@
 #include "base/bytes.h"
 #include "base/digest.h"
 #include "base/error.h"
-#include "base/partial.h"
 #include "block.h"
 #include "devices.h"
 
@@ -28,21 +27,13 @@ struct digests {
 
 /* ---- opening ----------------------------------------------------------------------------- */
 
-/* Locked as long as it is open; none is no error. */
+/* Locked as long as it is open. */
 static int open_partial(struct digests *d)
 {
-    FERRY_AUTO(at) struct ferryd_at at = {.dir = -1};
-    int r = ferryd_at_target(d->root->fd, d->args->path, &at);
-    if (r < 0)
-        return r;
-    FERRY_AUTO(mem) char *name = ferry_partial_name(at.name);
-    if (!name)
-        return -ENOMEM;
-    int fd = ferry_partial_open(at.dir, name);
+    int fd = ferryd_partial_open(d->root->fd, d->args->path, &d->call->left.path);
     if (fd < 0)
-        return fd == -ENOENT || fd == -EEXIST ? 0 : fd;
-    d->call->left.path = ferryd_at_path(d->root->fd, &at, name);
-    r = ferryd_source_take(fd, &d->source);
+        return fd;
+    int r = ferryd_source_take(fd, &d->source);
     d->open = r == 0;
     return r;
 }
@@ -75,6 +66,8 @@ static void open_run(void *arg)
 {
     struct digests *d = arg;
     d->r = d->args->partial ? open_partial(d) : open_file(d);
+    if (d->r == -ENOENT && d->args->partial)
+        d->r = 0; /* none is no error */
     if (d->r == 0 && d->open)
         d->r = look(d);
 }

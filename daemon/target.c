@@ -368,6 +368,22 @@ int ferryd_target_keep(struct ferryd_target *t, int root, uint64_t end, char **r
     return 0;
 }
 
+int ferryd_partial_open(int root, const char *path, char **ret_path)
+{
+    FERRY_AUTO(at) struct ferryd_at at = {.dir = -1};
+    int r = ferryd_at_target(root, path, &at);
+    if (r < 0)
+        return r;
+    FERRY_AUTO(mem) char *name = ferry_partial_name(at.name);
+    if (!name)
+        return -ENOMEM;
+    int fd = ferry_partial_open(at.dir, name);
+    if (fd < 0)
+        return fd == -EEXIST ? -ENOENT : fd;
+    *ret_path = ferryd_at_path(root, &at, name);
+    return fd;
+}
+
 void ferryd_target_close(struct ferryd_target *t)
 {
     if (t->temp[0] && !t->resumed)

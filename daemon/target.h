@@ -55,6 +55,10 @@ int ferryd_target_commit(struct ferryd_target *t, uint64_t end);
  * Close is still to come. */
 int ferryd_target_keep(struct ferryd_target *t, int root, uint64_t end, char **ret_path);
 
+/* Opens and locks the partial of an upload to `path`. Its descriptor and (may be NULL: no memory) its
+ * path as above; -FERRY_ENOENT: there is none of ours; -FERRY_EBUSY, ... */
+int ferryd_partial_open(int root, const char *path, char **ret_path);
+
 /* When it was last written, in nanoseconds. */
 uint64_t ferryd_stamp(const struct stat *st);
 

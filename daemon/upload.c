@@ -36,7 +36,7 @@ struct upload {
     const fx_upload_args *args;
     ferry_file *root; /* NULL: a device */
     struct ferryd_target target;
-    bool open;
+    bool open, opened; /* now; ever */
 
     ferry_slice rest; /* of a piece that did not fit the last batch */
     uint64_t hole;    /* that comes next; 0: none */
@@ -201,7 +201,7 @@ static int open_target(struct upload *u, bool large)
         .resume_stamp = a->resume_stamp,
     };
     int r = ferryd_target_open(u->root ? u->root->fd : -1, &o, &u->target);
-    u->open = r == 0;
+    u->open = u->opened = r == 0;
     return r;
 }
 
@@ -492,7 +492,31 @@ static FERRY_CO int upload(struct upload *u)
     return r;
 }
 
-/* Where the first byte goes; and what is left as long as nothing has been opened. */
+/* The partial that was to be taken up and was not: whether it is there, and as it is. */
+static void look_run(void *arg)
+{
+    struct upload *u = arg;
+    struct ferryd_left *left = &u->call->left;
+    struct stat st;
+    FERRY_AUTO(fd) int fd = ferryd_partial_open(u->root->fd, u->args->path, &left->path);
+    if (fd == -ENOENT)
+        left->kind = FERRY_LEFT_NOTHING;
+    if (fd < 0 || fstat(fd, &st) < 0)
+        return;
+    left->kind = FERRY_LEFT_PARTIAL;
+    left->bytes = (uint64_t)st.st_size;
+}
+
+static FERRY_CO void look_at_partial(struct upload *u)
+{
+    ferry_scope shield;
+    ferry_scope_open(&shield, FERRY_SCOPE_SHIELD);
+    u->call->left.kind = FERRY_LEFT_UNKNOWN;
+    if (u->root)
+        ferryd_block(look_run, u);
+    ferry_scope_join(&shield);
+}
+
 static int begin(struct upload *u)
 {
     const fx_upload_args *a = u->args;
@@ -500,7 +524,6 @@ static int begin(struct upload *u)
         return -EINVAL;
     u->lost = UINT64_MAX;
     u->at = a->resume_at ? a->resume_at : a->offset;
-    u->call->left.kind = a->resume_at ? FERRY_LEFT_UNKNOWN : FERRY_LEFT_NOTHING;
     return 0;
 }
 
@@ -524,6 +547,8 @@ int ferryd_upload(struct ferryd_call *c, const fx_upload_args *a, fx_upload_ret 
         r = check_early(&u, e);
     if (r == 0)
         r = run_upload(&u, e);
+    if (r < 0 && a->resume_at && !u.opened)
+        look_at_partial(&u);
     if (r == 0)
         ret->value = u.at - (a->resume_at ? a->resume_at : a->offset);
     ferry_slice_done(&u.rest);

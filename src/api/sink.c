@@ -1,7 +1,7 @@
 /* Destinations of downloads: see sink.h. What touches names is sink_path.c. */
 #include "api/sink.h"
 
-#include "api/sink_path.h"
+#include "api/sink_keep.h"
 #include "async/pipe.h"
 #include "async/scope.h"
 #include "base/auto.h"
@@ -36,6 +36,8 @@ void ferry_sink_done(ferry_sink *s)
 {
     if (s->temporary && !s->resumed)
         unlink(s->temporary);
+    if (s->resumed && s->file)
+        ferry_sink_unlock(s->file);
     ferry_file_unref(s->file);
     ferry_link_close(s->link);
     free(s->path);

@@ -9,6 +9,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 
 int ferry_sink_open_partial(ferry_sink_place *p)
@@ -26,6 +27,12 @@ int ferry_sink_open_partial(ferry_sink_place *p)
     p->resumed = true;
     p->found = (uint64_t)st.st_size;
     return ferry_take_fd(&fd);
+}
+
+void ferry_sink_unlock(ferry_file *f)
+{
+    if (f->busy == 0)
+        (void)flock(f->fd, LOCK_UN);
 }
 
 struct keep_job {

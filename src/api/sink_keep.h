@@ -12,6 +12,10 @@
  * and found. The descriptor; -ENOENT: there is none of ours; -EBUSY. */
 int ferry_sink_open_partial(ferry_sink_place *p);
 
+/* Gives up the lock of a resumed one: a read that was orphaned keeps the file open for a while, and must not
+ * keep the next download away. A write keeps the lock, too. */
+void ferry_sink_unlock(ferry_file *f);
+
 /* Of a temporary that will not be committed: makes a partial of what has been written. 0 and its path
  * (the caller's); -ENODATA: less than is worth it; -FERRY_ETIMEDOUT: the disk does not answer, so
  * that nobody knows; or why not. Shielded. */

@@ -26,6 +26,9 @@
 /* Nothing tells of a reader that opens a FIFO: this often we look. */
 #define READER_MS 20
 
+/* Nor of a partial that is let go; half a second, for one that was cancelled a moment ago. */
+#define BUSY_TRIES 25
+
 struct place_job {
     ferry_job job;
     char *path; /* in prepare: what the user said; in install: unused */
@@ -220,7 +223,7 @@ int ferry_sink_prepare(const char *path, uint32_t mode, bool resume,
                        ferry_sink_place *ret)
 {
     int r = prepare_once(path, mode, resume, ret);
-    while (r == -EAGAIN) {
+    for (unsigned i = 0; r == -EAGAIN || (r == -EBUSY && i < BUSY_TRIES); i++) {
         r = ferry_sleep(READER_MS);
         if (r == 0)
             r = prepare_once(path, mode, resume, ret);

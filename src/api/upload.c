@@ -145,9 +145,9 @@ static FERRY_CO int find_partial(ferry_op *op, struct upload *u, ferry_error *e)
     if (s->kind != FERRY_SOURCE_FILE && s->kind != FERRY_SOURCE_MEMORY)
         return 0;
     int r = ferry_verify_run(op, &v, e);
+    op->found = op->left.kind == FERRY_LEFT_PARTIAL ? op->left.bytes : 0;
     if (r < 0)
         return r;
-    op->found = op->left.kind == FERRY_LEFT_PARTIAL ? op->left.bytes : 0;
     op->resumed = v.same;
     u->resume_at = v.same;
     u->resume_stamp = v.stamp;

@@ -299,7 +299,7 @@ static void what_cannot_be_resumed(void **state)
     assert_fails(ferry_upload(vm, scratch("source"), "/dev/sdb", &resume, &err),
                  FERRY_EINVAL, "/dev/sdb");
     assert_fails(ferry_upload(vm, scratch("source"), "/none/file", &resume, &err),
-                 FERRY_ENOENT, "/none/file");
+                 FERRY_ENOENT, "/none");
     assert_fails(ferry_upload(vm, scratch("source"), "/d", &resume, &err), FERRY_EISDIR,
                  "/d");
 }

@@ -99,6 +99,29 @@ static void the_bytes_are_in_the_buffer(void **state)
     ferry_buf_unref(kept.buf);
 }
 
+/* Who must know that it is over waits for that, as long as he likes. */
+static FERRY_CO int settling_waits_for_the_orphan(void *arg)
+{
+    int pipe[2];
+    struct read r;
+    ferry_scope s;
+    (void)arg;
+    check_eq(pipe2(pipe, O_CLOEXEC), 0);
+    orphan(&r, pipe);
+    ferry_scope_open(&s, FERRY_SCOPE_SHIELD);
+    ferry_scope_deadline(&s, 20);
+    check_eq(ferry_file_settle(r.file), -FERRY_ETIMEDOUT); /* it hangs */
+    ferry_scope_join(&s);
+    check_eq(write(pipe[1], "late", 4), 4);
+    check_eq(ferry_file_settle(r.file), 0);
+    check(memcmp(r.buf->data, "late", 4) == 0);
+    check_eq(r.file->refs, 1);
+    close(pipe[1]);
+    ferry_file_unref(r.file);
+    ferry_buf_unref(r.buf);
+    return 0;
+}
+
 /* While it hangs the loop can be closed: the close is complete when the read is. The loop's
  * own thread cannot let it go, it is inside uv_run() until then. */
 static void *let_go(void *arg)
@@ -205,6 +228,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST_ON_UV(the_last_owner_is_the_request),
         cmocka_unit_test(the_bytes_are_in_the_buffer),
+        TEST_ON_UV(settling_waits_for_the_orphan),
         cmocka_unit_test(a_loop_closes_over_it),
         cmocka_unit_test(a_loop_closes_without_it),
         TEST_ON_UV(an_orphaned_open_is_closed),
