@@ -161,7 +161,7 @@ def judge(rows):
     for r in rows:
         limit = r["target"]
         if limit == "p50":
-            limit = peers.get(r["name"].split(",")[0], best)
+            limit = peers.get(r["name"].split(",")[0]) or best
         r["limit"] = limit
         r["holds"] = limit is None or r["ours"].get("p99", float("inf")) <= limit
 
