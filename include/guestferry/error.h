@@ -32,6 +32,8 @@ enum ferry_code {
     FERRY_ENOTDIR = 20,
     FERRY_EISDIR = 21,
     FERRY_EINVAL = 22,
+    FERRY_ENFILE = 23,
+    FERRY_EMFILE = 24, /* the limit of this process, RLIMIT_NOFILE, is too low */
     FERRY_EFBIG = 27,
     FERRY_ENOSPC = 28,
     FERRY_EROFS = 30,

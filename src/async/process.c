@@ -7,6 +7,8 @@
 #include "base/auto.h"
 #include "base/trace.h"
 
+#include <guestferry/error.h>
+
 #include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -189,6 +191,8 @@ static int spawn(const ferry_process_opts *o, pid_t *ret_pid)
         char *const *argv = (char *const *)(uintptr_t)o->argv;
         char *const *envp = o->envp ? (char *const *)(uintptr_t)o->envp : environ;
         r = -posix_spawnp(ret_pid, o->path, &fa, &at, argv, envp);
+        if (r == -EAGAIN)
+            r = -FERRY_ENPROC;
     }
     posix_spawn_file_actions_destroy(&fa);
     posix_spawnattr_destroy(&at);

@@ -21,7 +21,8 @@ typedef struct ferry_process_opts {
     bool new_group;   /* setpgid(0, 0): ferry_process_kill reaches its descendants */
 } ferry_process_opts;
 
-/* All signals of the child are at their defaults and unblocked. -ENOENT: no such program. */
+/* All signals of the child are at their defaults and unblocked. -ENOENT: no such program;
+ * -FERRY_ENPROC: no more processes. */
 int ferry_process_spawn(ferry_loop *loop, const ferry_process_opts *o,
                         ferry_process **ret);
 

@@ -29,6 +29,8 @@ static const struct {
     {FERRY_ENOTDIR, "FERRY_ENOTDIR", "not a directory"},
     {FERRY_EISDIR, "FERRY_EISDIR", "is a directory"},
     {FERRY_EINVAL, "FERRY_EINVAL", "invalid argument"},
+    {FERRY_ENFILE, "FERRY_ENFILE", "too many open files on this machine"},
+    {FERRY_EMFILE, "FERRY_EMFILE", "too many open files (ulimit -n)"},
     {FERRY_EFBIG, "FERRY_EFBIG", "too large"},
     {FERRY_ENOSPC, "FERRY_ENOSPC", "no space left"},
     {FERRY_EROFS, "FERRY_EROFS", "read-only"},

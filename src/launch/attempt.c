@@ -168,7 +168,7 @@ static FERRY_CO int boot(ferry_machine *m, const ferry_machine_hooks *hooks,
 /* ---- why an attempt failed --------------------------------------------------------- */
 
 /* The channel's end is qemu's end, which will be told in a moment. */
-static FERRY_CO void await_cause(ferry_machine *m)
+FERRY_CO void ferry_attempt_await_end(ferry_machine *m)
 {
     ferry_scope s;
     ferry_scope_open(&s, 0);
@@ -207,7 +207,7 @@ static FERRY_CO int explain(ferry_machine *m, int r, enum ferry_suspect *ret_sus
 {
     *ret_suspect = FERRY_SUSPECT_OTHER;
     if (!ferry_cancelled() && (r == -FERRY_EPIPE || r == -ECONNRESET))
-        await_cause(m);
+        ferry_attempt_await_end(m);
 
     int outer = ferry_cancelled();
     if (outer == -FERRY_ECANCELED)

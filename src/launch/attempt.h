@@ -50,6 +50,9 @@ FERRY_CO int ferry_attempt(ferry_machine *m, const ferry_machine_hooks *hooks,
                            ferry_accel accel, enum ferry_suspect *ret_suspect,
                            ferry_error *e);
 
+/* One of its connections has ended: so does qemu, in a moment, which this waits for. */
+FERRY_CO void ferry_attempt_await_end(ferry_machine *m);
+
 /* How qemu ended, in a person's words. ret_suspect may be NULL. */
 int ferry_attempt_blame(ferry_machine *m, int code, enum ferry_suspect *ret_suspect,
                         ferry_error *e);

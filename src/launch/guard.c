@@ -60,6 +60,12 @@ static void become(char **argv, pid_t guard)
     struct rlimit none = {0, 0};
     setrlimit(RLIMIT_CORE, &none);
 
+    /* A low limit is meant for the host program, whose descriptors we do not have. */
+    struct rlimit files;
+    if (getrlimit(RLIMIT_NOFILE, &files) == 0) {
+        files.rlim_cur = files.rlim_max;
+        setrlimit(RLIMIT_NOFILE, &files);
+    }
     execv(argv[0], argv);
 }
 

@@ -285,8 +285,15 @@ FERRY_CO int ferry_machine_quit(ferry_machine *m, ferry_error *e)
 {
     m->quitting = true;
     int r = ferry_qemu_quit(m->qemu, e);
+    if (r < 0 && !ferry_cancelled()) {
+        ferry_attempt_await_end(m); /* an end of the connection is an end of qemu */
+        if (!ferry_qemu_ended(m->qemu)) {
+            ferry_machine_kill(m); /* it was not asked, and will not end by itself */
+            return r;
+        }
+    }
     if (r == 0 || !ferry_cancelled())
-        r = ferry_machine_wait(m, e); /* an end of the connection is an end of qemu */
+        r = ferry_machine_wait(m, e);
     if (ferry_cancelled() && !ferry_qemu_ended(m->qemu)) {
         r = ferry_cancelled();
         ferry_machine_kill(m);

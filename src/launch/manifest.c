@@ -91,6 +91,14 @@ static int digest(const char *path, const atomic_bool *stop, char hex[HEX])
     return 0;
 }
 
+/* Our own lack of something says nothing about the file. */
+static int unreadable(const char *path, int r, ferry_error *e)
+{
+    bool lack = r == -FERRY_EMFILE || r == -FERRY_ENFILE || r == -FERRY_ENOMEM;
+    return ferry_fail_os(e, lack ? r : -FERRY_ELAUNCH, -r, "launch", "%s: %s", path,
+                         ferry_strerror(r));
+}
+
 static int check_file(const json_t *sums, const char *path, const atomic_bool *stop,
                       ferry_error *e)
 {
@@ -103,8 +111,7 @@ static int check_file(const json_t *sums, const char *path, const atomic_bool *s
     if (r == -FERRY_ECANCELED)
         return r;
     if (r < 0)
-        return ferry_fail_os(e, -FERRY_ELAUNCH, -r, "launch", "%s: %s", path,
-                             ferry_strerror(r));
+        return unreadable(path, r, e);
     return strcmp(is, want) == 0
                ? 0
                : damaged(path, "is not the file that its manifest.json names", e);
@@ -116,7 +123,12 @@ static int check_files(const ferry_appliance *a, const char *manifest,
                        const atomic_bool *stop, ferry_error *e)
 {
     json_error_t why;
-    FERRY_AUTO(json) json_t *doc = json_load_file(manifest, 0, &why);
+    FERRY_AUTO(fd) int fd = open(manifest, O_RDONLY | O_CLOEXEC);
+    if (fd < 0 && errno != ENOENT)
+        return unreadable(manifest, -errno, e);
+    if (fd < 0)
+        return damaged(manifest, "cannot be read (it is missing)", e);
+    FERRY_AUTO(json) json_t *doc = json_loadfd(fd, 0, &why);
     if (!doc) {
         char what[sizeof why.text + 20];
         snprintf(what, sizeof what, "cannot be read (%s)", why.text);
