@@ -135,8 +135,10 @@ typedef struct ferry_leftover {
  * Thread: any. Since 0.1. */
 FERRY_EXPORT int ferry_op_get_leftover(ferry_op *op, ferry_leftover *ret);
 
-/* Gives the op back. A pending op is cancelled and ends on its own; its callback is
- * not called any more. NULL is allowed. Thread: any. Since 0.1. */
+/* Gives the op back. A pending op is cancelled and ends on its own. Its callback is not called any
+ * more, except for one that another thread has begun to deliver (ferry_ctx_dispatch, a borrowed
+ * loop): that may still run after this returns, so what it points to lives as long as that
+ * thread's turn. NULL is allowed. Thread: any. Since 0.1. */
 FERRY_EXPORT void ferry_op_free(ferry_op *op);
 
 #ifdef __cplusplus
