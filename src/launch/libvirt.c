@@ -342,6 +342,10 @@ static int blame(const ferry_evidence *ev, int code, ferry_error *e)
     case FERRY_LIBVIRT_DESTROYED:
         return ferry_fail(e, code, "launch",
                           "appliance killed: its domain was destroyed");
+    case FERRY_LIBVIRT_CUT:
+        return ferry_fail(e, code, "launch",
+                          "libvirt closed the channel to the appliance, which it still "
+                          "runs");
     case FERRY_LIBVIRT_HUNG: {
         char said[160];
         first_words(ev, said, sizeof said);

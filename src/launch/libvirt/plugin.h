@@ -28,6 +28,7 @@ enum ferry_libvirt_end {
     FERRY_LIBVIRT_CRASHED = 2,   /* qemu is gone, libvirt does not know why */
     FERRY_LIBVIRT_DESTROYED = 3, /* by us, or by somebody else */
     FERRY_LIBVIRT_LOST = 4,      /* libvirtd is gone, or does not answer */
+    FERRY_LIBVIRT_CUT = 6,       /* the channel was closed, by whomever */
     FERRY_LIBVIRT_HUNG = 5,      /* asked to quit, it did not; it was destroyed */
 };
 

@@ -1,6 +1,8 @@
 /* A virStream to a socket and back; see pump.h. */
 #include "launch/libvirt/pump.h"
 
+#include "launch/libvirt/events.h"
+
 #include <errno.h>
 #include <pthread.h>
 #include <stdbool.h>
@@ -9,19 +11,14 @@
 #include <unistd.h>
 
 /* One message of libvirt's protocol holds 256 KiB less its header. */
-#define HALF_SIZE (128 * 1024)
+#define PIECE (128 * 1024)
 
 /* Reads of one callback: others have their turn on the event loop too. */
 #define TURNS 16
 
-struct half {
-    char data[HALF_SIZE];
-    size_t off, len; /* what waits: data[off .. off + len) */
-};
-
 struct ferry_pump {
     pthread_mutex_t lock;
-    unsigned refs; /* the owner's, that of the socket's handle and the stream's callback */
+    unsigned refs; /* the owner, the socket's handle, the stream's callback, the thread */
 
     virStreamPtr st;
     bool st_live; /* the callback is registered */
@@ -32,14 +29,21 @@ struct ferry_pump {
     bool fd_live; /* the handle is registered */
     int fd_events;
 
-    struct half in, out;
+    void (*on_end)(void *arg);
+    void *arg;
+    bool told;
+
+    char out[PIECE]; /* from the stream; out[off .. off + len) waits */
+    size_t off, len;
+    char in[PIECE]; /* the thread's */
 };
 
 /* ---- life ------------------------------------------------------------------------ */
 
-/* Called with the lock held; gives it up. */
-static void unref_locked(ferry_pump *p)
+static void unref(void *opaque)
 {
+    ferry_pump *p = opaque;
+    pthread_mutex_lock(&p->lock);
     bool last = --p->refs == 0;
     pthread_mutex_unlock(&p->lock);
     if (!last)
@@ -50,21 +54,15 @@ static void unref_locked(ferry_pump *p)
     free(p);
 }
 
-static void unref(void *opaque)
-{
-    ferry_pump *p = opaque;
-    pthread_mutex_lock(&p->lock);
-    unref_locked(p);
-}
-
-/* libvirt drops the reference in a later turn of its loop: never inside these. */
+/* With the lock. libvirt drops the references in a later turn of its loop: never inside
+ * these. The shutdown ends the thread, too. */
 static void stop_fd(ferry_pump *p)
 {
+    shutdown(p->fd, SHUT_RDWR);
     if (!p->fd_live)
         return;
     p->fd_live = false;
     virEventRemoveHandle(p->watch);
-    shutdown(p->fd, SHUT_RDWR);
 }
 
 static void stop_stream(ferry_pump *p)
@@ -75,13 +73,12 @@ static void stop_stream(ferry_pump *p)
     virStreamEventRemoveCallback(p->st);
 }
 
-/* ---- moving ---------------------------------------------------------------------- */
+/* ---- out of the stream, with the lock --------------------------------------------- */
 
 static void flush_out(ferry_pump *p)
 {
-    struct half *h = &p->out;
-    while (h->len > 0 && p->fd_live) {
-        ssize_t n = send(p->fd, h->data + h->off, h->len, MSG_DONTWAIT | MSG_NOSIGNAL);
+    while (p->len > 0 && p->fd_live) {
+        ssize_t n = send(p->fd, p->out + p->off, p->len, MSG_DONTWAIT | MSG_NOSIGNAL);
         if (n < 0 && errno == EINTR)
             continue;
         if (n < 0 && errno == EAGAIN)
@@ -90,76 +87,51 @@ static void flush_out(ferry_pump *p)
             stop_fd(p);
             return;
         }
-        h->off += (size_t)n;
-        h->len -= (size_t)n;
-    }
-}
-
-static void flush_in(ferry_pump *p)
-{
-    struct half *h = &p->in;
-    while (h->len > 0 && p->st_live) {
-        int n = virStreamSend(p->st, h->data + h->off, h->len);
-        if (n == -2)
-            return;
-        if (n < 0) {
-            stop_stream(p);
-            return;
-        }
-        h->off += (size_t)n;
-        h->len -= (size_t)n;
+        p->off += (size_t)n;
+        p->len -= (size_t)n;
     }
 }
 
 static void pull_stream(ferry_pump *p)
 {
-    for (int i = 0; i < TURNS && p->out.len == 0 && p->st_live; i++) {
-        int n = virStreamRecv(p->st, p->out.data, sizeof p->out.data);
+    for (int i = 0; i < TURNS && p->len == 0 && p->st_live; i++) {
+        int n = virStreamRecv(p->st, p->out, sizeof p->out);
         if (n == -2)
             return;
         if (n <= 0) {
             stop_stream(p);
             return;
         }
-        p->out.off = 0;
-        p->out.len = (size_t)n;
+        p->off = 0;
+        p->len = (size_t)n;
         flush_out(p);
     }
 }
 
-static void pull_fd(ferry_pump *p)
+/* The stream is at its end and all of it is through. */
+static void tell_end(ferry_pump *p)
 {
-    for (int i = 0; i < TURNS && p->in.len == 0 && p->fd_live; i++) {
-        ssize_t n = recv(p->fd, p->in.data, sizeof p->in.data, MSG_DONTWAIT);
-        if (n < 0 && (errno == EAGAIN || errno == EINTR))
-            return;
-        if (n <= 0) {
-            stop_fd(p);
-            return;
-        }
-        p->in.off = 0;
-        p->in.len = (size_t)n;
-        flush_in(p);
-    }
+    if (!p->on_end)
+        stop_fd(p);
+    else if (!p->told)
+        p->on_end(p->arg);
+    p->told = true;
 }
 
-/* Each side is read while there is room, and asked for room while something waits. Once
- * one has ended, and what it gave is through, so has the other. */
+/* The stream is read while there is room; while something waits, the socket is asked. */
 static void settle(ferry_pump *p)
 {
-    if (!p->st_live && p->out.len == 0)
-        stop_fd(p);
-    if (!p->fd_live && p->in.len == 0)
+    if (!p->fd_live)
         stop_stream(p);
+    else if (!p->st_live && p->len == 0)
+        tell_end(p);
 
-    int fd_events = (p->in.len == 0 && p->st_live ? VIR_EVENT_HANDLE_READABLE : 0) |
-                    (p->out.len > 0 ? VIR_EVENT_HANDLE_WRITABLE : 0);
+    int fd_events = p->len > 0 ? VIR_EVENT_HANDLE_WRITABLE : 0;
     if (p->fd_live && fd_events != p->fd_events)
         virEventUpdateHandle(p->watch, fd_events);
     p->fd_events = fd_events;
 
-    int st_events = (p->out.len == 0 ? VIR_STREAM_EVENT_READABLE : 0) |
-                    (p->in.len > 0 ? VIR_STREAM_EVENT_WRITABLE : 0);
+    int st_events = p->len == 0 ? VIR_STREAM_EVENT_READABLE : 0;
     if (p->st_live && st_events != p->st_events)
         virStreamEventUpdateCallback(p->st, st_events);
     p->st_events = st_events;
@@ -168,12 +140,9 @@ static void settle(ferry_pump *p)
 static void on_fd(int watch, int fd, int events, void *opaque)
 {
     ferry_pump *p = opaque;
-    (void)watch, (void)fd;
+    (void)watch, (void)fd, (void)events;
     pthread_mutex_lock(&p->lock);
-    if (events & VIR_EVENT_HANDLE_WRITABLE)
-        flush_out(p);
-    if (events & ~VIR_EVENT_HANDLE_WRITABLE)
-        pull_fd(p);
+    flush_out(p);
     settle(p);
     pthread_mutex_unlock(&p->lock);
 }
@@ -181,19 +150,62 @@ static void on_fd(int watch, int fd, int events, void *opaque)
 static void on_stream(virStreamPtr st, int events, void *opaque)
 {
     ferry_pump *p = opaque;
-    (void)st;
+    (void)st, (void)events;
     pthread_mutex_lock(&p->lock);
-    if (events & VIR_STREAM_EVENT_WRITABLE)
-        flush_in(p);
-    if (events & ~VIR_STREAM_EVENT_WRITABLE)
-        pull_stream(p);
+    pull_stream(p);
     settle(p);
     pthread_mutex_unlock(&p->lock);
 }
 
+/* ---- into the stream, without the lock --------------------------------------------- */
+
+static bool send_all(ferry_pump *p, size_t len)
+{
+    for (size_t off = 0; off < len;) {
+        int n = virStreamSend(p->st, p->in + off, len - off);
+        if (n < 0)
+            return false;
+        off += (size_t)n;
+    }
+    return true;
+}
+
+/* A stream that takes nothing more has ended, or will: that is told where it is read. */
+static void *run_in(void *arg)
+{
+    ferry_pump *p = arg;
+    ssize_t n;
+    do {
+        n = recv(p->fd, p->in, sizeof p->in, 0);
+    } while ((n < 0 && errno == EINTR) || (n > 0 && send_all(p, (size_t)n)));
+    unref(p);
+    return NULL;
+}
+
 /* ---- the contract ---------------------------------------------------------------- */
 
-ferry_pump *ferry_pump_new(virStreamPtr st, int fd)
+static bool start_reading(ferry_pump *p)
+{
+    p->watch = virEventAddHandle(p->fd, 0, on_fd, p, unref);
+    p->fd_live = p->watch >= 0;
+    p->refs += p->fd_live;
+    p->st_events = VIR_STREAM_EVENT_READABLE;
+    p->st_live = p->fd_live && virStreamEventAddCallback(p->st, p->st_events, on_stream,
+                                                         p, unref) == 0;
+    p->refs += p->st_live;
+    return p->st_live;
+}
+
+static bool start_writing(ferry_pump *p)
+{
+    p->refs++;
+    if (ferry_events_thread(run_in, p) == 0)
+        return true;
+    p->refs--;
+    return false;
+}
+
+ferry_pump *ferry_pump_new(virStreamPtr st, int fd, void (*on_end)(void *arg), void *arg)
 {
     ferry_pump *p = calloc(1, sizeof *p);
     if (!p) {
@@ -205,19 +217,12 @@ ferry_pump *ferry_pump_new(virStreamPtr st, int fd)
     p->st = st;
     p->fd = fd;
     p->refs = 1;
+    p->on_end = on_end;
+    p->arg = arg;
 
     pthread_mutex_lock(&p->lock);
-    p->fd_events = VIR_EVENT_HANDLE_READABLE;
-    p->watch = virEventAddHandle(fd, p->fd_events, on_fd, p, unref);
-    p->fd_live = p->watch >= 0;
-    p->refs += p->fd_live;
-    p->st_events = VIR_STREAM_EVENT_READABLE;
-    p->st_live = p->fd_live &&
-                 virStreamEventAddCallback(st, p->st_events, on_stream, p, unref) == 0;
-    p->refs += p->st_live;
-    bool works = p->st_live;
+    bool works = start_reading(p) && (!on_end || start_writing(p));
     pthread_mutex_unlock(&p->lock);
-
     if (works)
         return p;
     ferry_pump_close(p);
@@ -229,8 +234,10 @@ void ferry_pump_close(ferry_pump *p)
     if (!p)
         return;
     pthread_mutex_lock(&p->lock);
-    p->in.len = p->out.len = 0;
+    p->len = 0;
+    p->told = true;
     stop_fd(p);
     stop_stream(p);
-    unref_locked(p);
+    pthread_mutex_unlock(&p->lock);
+    unref(p);
 }

@@ -34,12 +34,17 @@
 #include <string.h>
 #include <sys/random.h>
 #include <sys/socket.h>
+#include <time.h>
 #include <unistd.h>
 
 /* A libvirtd that has not answered for 30 s is gone. Slower than our own heartbeat's
  * first question, which tells more. */
 #define KEEPALIVE_S 5
 #define KEEPALIVE_COUNT 5
+
+/* A channel that ends does so a moment before libvirt tells how qemu did; on a busy host, a
+ * long one. */
+#define REASON_S 5
 
 struct session {
     pthread_mutex_t lock;
@@ -56,11 +61,12 @@ struct session {
     virConnectPtr conn;
     virDomainPtr domain;
     ferry_pump *channel_pump, *console_pump;
-    int pidfd;
+    bool local;                     /* libvirtd is on our host; under the lock */
+    int pidfd;                      /* its qemu, once it is there; under the lock */
     int watch, lifecycle, io_error; /* -1: not registered */
 
     /* Flags, under the lock. */
-    bool killed, quit, lost, stopped;
+    bool killed, quit, lost, stopped, cut;
     int stopped_detail; /* VIR_DOMAIN_EVENT_STOPPED_... */
 };
 
@@ -85,6 +91,7 @@ static void unref(void *opaque)
     close_fd(&s->channel);
     close_fd(&s->console);
     close_fd(&s->words);
+    close_fd(&s->pidfd);
     free(s->uri);
     free(s->name);
     free(s->xml);
@@ -146,6 +153,18 @@ static bool refused(void)
 
 /* ---- callbacks ------------------------------------------------------------------- */
 
+/* Needs no libvirtd: whatever the thread waits for, and as often as one likes. While the
+ * domain is being created, there may be a qemu already that nobody has told us of. */
+static void kill_qemu(struct session *s)
+{
+    pid_t pid;
+    pthread_mutex_lock(&s->lock);
+    if (s->local && s->pidfd < 0)
+        s->pidfd = ferry_domain_pidfd(s->name, &pid);
+    ferry_domain_kill(s->pidfd);
+    pthread_mutex_unlock(&s->lock);
+}
+
 static void set(struct session *s, bool *flag)
 {
     pthread_mutex_lock(&s->lock);
@@ -168,11 +187,7 @@ static void on_control(int watch, int fd, int events, void *opaque)
         return;
     }
     virEventUpdateHandle(watch, 0);
-    /* Whatever the thread is waiting for: this needs no libvirtd. */
-    pthread_mutex_lock(&s->lock);
-    if (!s->stopped)
-        ferry_domain_kill(s->pidfd);
-    pthread_mutex_unlock(&s->lock);
+    kill_qemu(s);
     set(s, &s->killed);
 }
 
@@ -209,6 +224,13 @@ static void on_io_error(virConnectPtr conn, virDomainPtr domain, const char *pat
         return;
     bool full = reason && strcmp(reason, "enospc") == 0;
     report(s, full ? FERRY_WATCHER_DISK_FULL : FERRY_WATCHER_DISK_ERROR, (int32_t)drive);
+}
+
+/* The channel has ended: something has happened, which libvirt may not have told yet. */
+static void on_channel_end(void *arg)
+{
+    struct session *s = arg;
+    set(s, &s->cut);
 }
 
 /* ---- up -------------------------------------------------------------------------- */
@@ -250,18 +272,25 @@ static int connect_to(struct session *s)
 static int create(struct session *s)
 {
     bool local = is_local(s->conn);
+    pthread_mutex_lock(&s->lock);
+    s->local = local;
+    pthread_mutex_unlock(&s->lock);
     const char *xml = local && has_dac(s->conn) ? s->xml_as_caller : s->xml;
     s->domain =
         virDomainCreateXML(s->conn, xml,
                            VIR_DOMAIN_START_PAUSED | VIR_DOMAIN_START_AUTODESTROY);
     if (!s->domain) {
         say_error(s);
+        kill_qemu(s); /* a libvirtd that died, or hangs, may have started it */
         return refused() ? FERRY_LIBVIRT_REFUSED : FERRY_LIBVIRT_CREATE;
     }
     pid_t pid = 0;
     int pidfd = local ? ferry_domain_pidfd(s->name, &pid) : -1;
     pthread_mutex_lock(&s->lock);
-    s->pidfd = pidfd;
+    if (s->pidfd < 0)
+        s->pidfd = pidfd;
+    else
+        close(pidfd); /* it was killed meanwhile */
     pthread_mutex_unlock(&s->lock);
     report(s, FERRY_GUARD_STARTED, pid);
     return 0;
@@ -300,7 +329,8 @@ static int open_channel(struct session *s)
         st = NULL;
     }
     if (st)
-        s->channel_pump = ferry_pump_new(st, ferry_take_fd(&s->channel));
+        s->channel_pump =
+            ferry_pump_new(st, ferry_take_fd(&s->channel), on_channel_end, s);
     return s->channel_pump ? 0 : -1;
 }
 
@@ -313,7 +343,7 @@ static void open_console(struct session *s)
         st = NULL;
     }
     if (st)
-        s->console_pump = ferry_pump_new(st, ferry_take_fd(&s->console));
+        s->console_pump = ferry_pump_new(st, ferry_take_fd(&s->console), NULL, NULL);
     else
         close_fd(&s->console);
 }
@@ -342,11 +372,22 @@ static int up(struct session *s)
 
 /* ---- down ------------------------------------------------------------------------ */
 
+static bool knows_why(const struct session *s)
+{
+    return s->killed || s->quit || s->lost || s->stopped;
+}
+
 static void wait_for_an_end(struct session *s)
 {
+    struct timespec until;
     pthread_mutex_lock(&s->lock);
-    while (!s->killed && !s->quit && !s->lost && !s->stopped)
+    while (!knows_why(s) && !s->cut)
         pthread_cond_wait(&s->changed, &s->lock);
+    clock_gettime(CLOCK_MONOTONIC, &until);
+    until.tv_sec += REASON_S;
+    while (!knows_why(s) &&
+           pthread_cond_timedwait(&s->changed, &s->lock, &until) != ETIMEDOUT)
+        ;
     pthread_mutex_unlock(&s->lock);
 }
 
@@ -373,9 +414,9 @@ static int how_it_ended(struct session *s)
         return FERRY_LIBVIRT_CRASHED;
     if (lost)
         return FERRY_LIBVIRT_LOST;
-    if (killed || !asked)
+    if (killed)
         return FERRY_LIBVIRT_DESTROYED;
-    return quit(s);
+    return asked ? quit(s) : FERRY_LIBVIRT_CUT;
 }
 
 static void stop_listening(struct session *s)
@@ -390,13 +431,7 @@ static void stop_listening(struct session *s)
 /* Everything that needs no libvirtd comes first: it may not answer any more. */
 static void down(struct session *s)
 {
-    pthread_mutex_lock(&s->lock);
-    int pidfd = s->pidfd;
-    s->pidfd = -1;
-    pthread_mutex_unlock(&s->lock);
-    ferry_domain_kill(pidfd);
-    if (pidfd >= 0)
-        close(pidfd);
+    kill_qemu(s);
     ferry_pump_close(s->channel_pump);
     ferry_pump_close(s->console_pump);
     shutdown(s->words, SHUT_RDWR);
@@ -473,7 +508,11 @@ static struct session *new_session(void)
     if (!s)
         return NULL;
     pthread_mutex_init(&s->lock, NULL);
-    pthread_cond_init(&s->changed, NULL);
+    pthread_condattr_t monotonic;
+    pthread_condattr_init(&monotonic);
+    pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
+    pthread_cond_init(&s->changed, &monotonic);
+    pthread_condattr_destroy(&monotonic);
     s->refs = 1;
     s->control = s->channel = s->console = s->words = s->pidfd = -1;
     s->watch = s->lifecycle = s->io_error = -1;

@@ -1,7 +1,7 @@
 """A libvirtd of the test's own: a real one, in a mount namespace where /run, /etc/libvirt and
 libvirt's directories are empty, so that a machine's own is neither seen nor touched.
 
-`main()` runs the test program again in that namespace. The build tree is at /mnt there:
+`enter()` runs the program again in that namespace. The build tree is at /mnt there:
 libvirt's qemu runs as a user of its own, who may not enter what is above it.
 
 /dev/kvm is out of reach: whether kvm works there is a question of its own, and libvirt asks
@@ -16,6 +16,10 @@ import sys
 import tempfile
 import time
 import unittest
+
+sys.path.insert(0, os.path.join(os.environ["FERRY_SOURCE_DIR"], "tests/e2e/cli"))
+
+import cli  # noqa: E402
 
 INSIDE = "FERRY_TEST_LIBVIRT_INSIDE"
 EMPTY = ("/run", "/etc/libvirt", "/var/lib/libvirt", "/var/cache/libvirt", "/var/log/libvirt")
@@ -55,8 +59,8 @@ def _prepare():
         mount("--bind", "/run/ours/kvm", "/dev/kvm")
 
 
-def main():
-    """unittest.main() in the namespace."""
+def enter():
+    """Runs this program again in the namespace; returns there."""
     missing = [name for name in ("libvirtd", "virtlogd", "virsh", "unshare", "setpriv")
                if not shutil.which(name, path=os.environ["PATH"] + ":/usr/sbin:/sbin")]
     if os.geteuid() != 0 or missing:
@@ -67,13 +71,22 @@ def main():
         env = {**os.environ, INSIDE: "1",
                "PATH": f"/mnt/bin:{os.environ['PATH']}:/usr/sbin:/sbin",
                "LD_LIBRARY_PATH": "/mnt/lib"}
-        os.execvpe("unshare", ["unshare", "--mount", "--propagation", "private",
+        # Of processes too: however the test ends, nothing that it started goes on. The
+        # shell is its init and reaps: libvirtd waits for ever for a qemu that is a zombie.
+        os.execvpe("unshare", ["unshare", "--mount", "--propagation", "private", "--pid",
+                               "--fork", "--kill-child", "--mount-proc",
+                               "sh", "-c", '"$@"; exit $?', "sh",
                                sys.executable, "-B", *sys.argv], env)
     _prepare()
     build = os.environ["FERRY_BUILD_DIR"]
     for name in ("FERRY_APPLIANCE", "FERRY_LIBEXEC", "FERRY_PLUGINS"):
         os.environ[name] = os.path.join("/mnt", os.path.relpath(os.environ[name], build))
     os.environ["FERRY_BUILD_DIR"] = "/mnt"
+
+
+def main():
+    """unittest.main() in the namespace."""
+    enter()
     unittest.main()
 
 
@@ -109,6 +122,8 @@ class Libvirtd:
         self.start()
 
     def start(self):
+        for pid in self.pids.values():
+            os.kill(pid, signal.SIGCONT)
         self._daemon("virtlogd")
         self._daemon("libvirtd", "-f", self.config)
 
@@ -144,6 +159,55 @@ class Libvirtd:
     def domains(self):
         """All that it knows, running or not."""
         return self.virsh("list", "--all", "--name").split()
+
+
+class Case(cli.Case):
+    """A test with a scratch directory and libvirtds."""
+
+    def setUp(self):
+        super().setUp()
+        os.chmod(self.dir, 0o755)
+        self.env = {}  # for gferry, besides that of the daemon's user
+
+    # Those that run, by what they were asked for: each start makes libvirt look at its qemu.
+    running = {}
+
+    def daemon(self, uid=None, **kwargs):
+        """One that runs; tests share it, and leave it without domains."""
+        key = (uid, *kwargs.items())
+        for other in [k for k in self.running if k[0] == uid and k != key]:
+            self.running.pop(other).stop()  # they would have the same sockets
+        if key not in self.running:
+            self.running[key] = Libvirtd(uid, **kwargs)
+        self.running[key].start()
+        return self.running[key]
+
+    @classmethod
+    def tearDownClass(cls):
+        super().tearDownClass()
+        while cls.running:
+            cls.running.popitem()[1].stop()
+
+    def gferry(self, daemon, *args, uid=None, backend=None, code=0):
+        uid = daemon.uid if uid is None else uid
+        who = [] if uid is None else ["setpriv", f"--reuid={uid}", f"--regid={uid}",
+                                      "--clear-groups"]
+        run = subprocess.run([*who, cli.GFERRY, "--backend",
+                              backend or f"libvirt:{daemon.uri}", "--accel", "tcg",
+                              *map(str, args)], env={**daemon.env, **self.env}, capture_output=True,
+                             text=True, check=False, timeout=cli.PATIENCE,
+                             stdin=subprocess.DEVNULL)
+        self.assertEqual(run.returncode, code, run.stderr)
+        return run
+
+    def cp(self, daemon, *args):
+        """gferry cp in a terminal."""
+        return cli.Terminal("--backend", f"libvirt:{daemon.uri}", "--accel", "tcg", "cp",
+                            *args, env=daemon.env)
+
+    def nothing_is_left(self, daemon):
+        self.no_process_is_left(within=10)
+        wait_for(lambda: not daemon.domains(), "the domain's end")
 
 
 def _ended(pidfd):
