@@ -45,6 +45,6 @@ def with_lib_modules(argv, work):
     return ["unshare", "-m", "sh", "-c", mount + ' && exec "$@"', "peer"] + argv
 
 
-def new_peer(work):
+def new_peer(work, env=None):
     argv = ["/usr/bin/python3", "-B", HERE + "/peer_libguestfs.py"]
-    return Side("libguestfs", with_lib_modules(argv, work), environment(work))
+    return Side("libguestfs", with_lib_modules(argv, work), {**environment(work), **(env or {})})

@@ -37,10 +37,12 @@ int number(const struct worker *w, int i)
 
 /* ---- the VM ------------------------------------------------------------------------ */
 
-/* launch IMAGE: until the appliance has answered a call. */
+/* launch IMAGE: until the appliance has answered a call. $BENCH_BACKEND: another than direct. */
 static int cmd_launch(struct worker *w)
 {
-    const ferry_vm_opts opts = {.size = sizeof opts, .accel = FERRY_ACCEL_TCG};
+    const ferry_vm_opts opts = {.size = sizeof opts,
+                                .accel = FERRY_ACCEL_TCG,
+                                .backend = getenv("BENCH_BACKEND")};
     char **devices = NULL;
     int r = ferry_vm_new(w->ctx, &opts, &w->vm, &w->e);
     if (r == 0)

@@ -93,7 +93,10 @@ static void operands_done(struct operands *ops)
 static int parse_side(const struct options *o, const char *operand, struct side *ret)
 {
     char why[SIDE_WHY];
-    int r = side_parse(operand, o->format, ret, why);
+    bool given;
+    int r = o->domain ? side_parse_domain(operand, o->domain, ret, &given) : -ENOENT;
+    if (r == -ENOENT)
+        r = side_parse(operand, o->format, ret, why);
     if (r == -EINVAL)
         return say_usage("%s", why);
     if (r < 0) {

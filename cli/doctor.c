@@ -8,6 +8,7 @@
 #include "report.h"
 #include "say.h"
 #include "selftest.h"
+#include "session.h"
 #include "text.h"
 
 #include <guestferry/version.h>
@@ -198,9 +199,50 @@ static void check_tmpdir(struct report *r)
         report_add(r, GOOD, "limits", "%s: %s free", dir, text);
 }
 
+/* ---- libvirt ----------------------------------------------------------------------- */
+
+/* A libvirtd that does not answer is not waited for. */
+#define LIBVIRT_MS 5000
+
+static int ask_libvirt(const struct options *o, const char *uri,
+                       ferry_libvirt_info *ret, ferry_error *e)
+{
+    struct session s;
+    FERRY_AUTO(op) ferry_op *op = NULL;
+    int r = -FERRY_ENOMEM;
+    if (session_prepare(&s, o) == STATUS_OK)
+        r = ferry_check_libvirt_start(s.vm, uri, &op, e);
+    if (r == 0) {
+        ferry_op_timeout(op, LIBVIRT_MS);
+        while (ferry_op_wait(op, -1) == -FERRY_EINTR)
+            ;
+        r = ferry_check_libvirt_result(op, ret, e);
+    }
+    session_close(&s, STATUS_OK);
+    return r;
+}
+
+/* Nobody needs it who has not asked for it. */
+static void check_libvirt(struct report *r, const struct options *o)
+{
+    ferry_error e = {0};
+    ferry_libvirt_info info = {0};
+    bool wanted = o->backend && !strncmp(o->backend, "libvirt", 7);
+    const char *uri = wanted && o->backend[7] ? o->backend + 8 : o->connect;
+    if (!wanted)
+        setenv("LIBVIRT_AUTOSTART", "0", 1); /* to look is not to start one */
+    if (ask_libvirt(o, uri && *uri ? uri : NULL, &info, &e) < 0) {
+        report_add(r, wanted ? BAD : NOTE, "libvirt", "%s", e.msg);
+        return;
+    }
+    report_add(r, GOOD, "libvirt", "%u.%u.%u at %s", info.version / 1000000,
+               info.version / 1000 % 1000, info.version % 1000, info.uri);
+    report_value(r, "versions", "libvirt", json_integer(info.version));
+}
+
 /* ---- all of it --------------------------------------------------------------------- */
 
-static void look(struct report *r)
+static void look(struct report *r, const struct options *o)
 {
     const char *qemu = getenv("FERRY_QEMU");
     check_versions(r);
@@ -212,6 +254,7 @@ static void look(struct report *r)
     check_files(r);
     check_memory(r);
     check_tmpdir(r);
+    check_libvirt(r, o);
 }
 
 static int run(const struct options *o, char **operands, int n)
@@ -219,7 +262,7 @@ static int run(const struct options *o, char **operands, int n)
     (void)operands, (void)n;
     struct report r;
     report_init(&r, o->json);
-    look(&r);
+    look(&r, o);
     int status = selftest(&r, o);
     if (status == STATUS_OK && r.bad)
         status = STATUS_FAILED;

@@ -176,7 +176,9 @@ static void print_json(FILE *out, const struct info *info)
 static int run(const struct options *o, char **operands, int n)
 {
     (void)n;
-    struct info info = {.image = operands[0]};
+    struct info info = {.image = o->domain ? o->domain : operands[0]};
+    if (o->domain && strcmp(operands[0], ":") != 0)
+        return say_usage("%s: with -d, the domain's disks are written :", operands[0]);
     struct session s;
     int status = session_open(&s, o, info.image, SESSION_READ);
     info.format = o->format ? o->format : side_format(info.image);

@@ -16,16 +16,21 @@ enum {
     OPT_ACCEL,
     OPT_BACKEND,
     OPT_TEMPLATE,
+    OPT_CONNECT,
+    OPT_FORCE_RUNNING,
     OPT_PROGRESS,
     OPT_JSON,
     OPT_TIMEOUT,
     OPT_VERSION,
 };
 
-static const char common_shorts[] = "m:qvh";
+static const char common_shorts[] = "d:m:qvh";
 static const struct option common_longs[] = {
     {"format", required_argument, NULL, OPT_FORMAT},
     {"mount", required_argument, NULL, 'm'},
+    {"domain", required_argument, NULL, 'd'},
+    {"connect", required_argument, NULL, OPT_CONNECT},
+    {"force-running", no_argument, NULL, OPT_FORCE_RUNNING},
     {"ro", no_argument, NULL, OPT_RO},
     {"accel", required_argument, NULL, OPT_ACCEL},
     {"backend", required_argument, NULL, OPT_BACKEND},
@@ -49,6 +54,10 @@ const char options_help[] =
     "                        repeatable; without it the only file system is at /\n"
     "      --format FORMAT   raw, qcow2, vmdk or vdi; without it, by the image's "
     "extension\n"
+    "  -d, --domain NAME     the disks of a libvirt domain; :/PATH is in them, : is "
+    "all\n"
+    "      --connect URI     the libvirt that has the domain\n"
+    "      --force-running   write to a domain that is running\n"
     "      --ro              write nothing to the image\n"
     "      --accel ACCEL     auto, kvm or tcg\n"
     "      --backend BACKEND direct, libvirt or libvirt:URI: who runs the appliance\n"
@@ -158,6 +167,9 @@ static int parse_common(struct options *o, int c, const char *value)
             return say_usage("--timeout %s: a time such as 90, 90s, 5m or 1h", value);
         return 0;
     case 'm': return parse_mount(o, value);
+    case 'd': o->domain = value; return 0;
+    case OPT_CONNECT: o->connect = value; return 0;
+    case OPT_FORCE_RUNNING: o->force_running = true; return 0;
     case OPT_RO: o->ro = true; return 0;
     case OPT_JSON: o->json = true; return 0;
     case 'q': o->quiet = true; return 0;

@@ -33,6 +33,9 @@ struct options {
     ferry_accel accel;
     const char *backend; /* NULL: direct */
     ferry_template_mode templates;
+    const char *domain;  /* NULL: operands name an image */
+    const char *connect; /* domain: the URI of its libvirt; NULL: libvirt's choice */
+    bool force_running;  /* domain: write to one that runs */
     enum progress_mode progress;
     uint32_t timeout_ms; /* for the whole command; 0: none */
 

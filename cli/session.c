@@ -85,6 +85,25 @@ int session_launch(struct session *s)
     return STATUS_OK;
 }
 
+static int add_image(struct session *s, ferry_error *e)
+{
+    ferry_drive_opts drive = {.size = sizeof drive,
+                              .format = s->o->format,
+                              .readonly = s->readonly};
+    return ferry_add_drive(s->vm, s->image, &drive, e);
+}
+
+static int add_domain(struct session *s, ferry_error *e)
+{
+    FERRY_AUTO(op) ferry_op *op = NULL;
+    ferry_domain_opts opts = {.size = sizeof opts,
+                              .uri = s->o->connect,
+                              .readonly = s->readonly,
+                              .force = s->o->force_running};
+    int r = ferry_add_domain_start(s->vm, s->o->domain, &opts, &op, e);
+    return r < 0 ? r : session_await(s, op, e);
+}
+
 int session_open(struct session *s, const struct options *o, const char *image,
                  enum session_access access)
 {
@@ -97,10 +116,8 @@ int session_open(struct session *s, const struct options *o, const char *image,
     s->readonly = o->ro || access == SESSION_READ;
 
     ferry_error e = {0};
-    ferry_drive_opts drive = {.size = sizeof drive,
-                              .format = o->format,
-                              .readonly = s->readonly};
-    if (ferry_add_drive(s->vm, image, &drive, &e) < 0) {
+    int r = o->domain ? add_domain(s, &e) : add_image(s, &e);
+    if (r < 0) {
         session_failed_on(s, image, &e);
         return STATUS_FAILED; /* not 4: that is for files in the image */
     }

@@ -173,6 +173,15 @@ int side_parse_image(const char *operand, const char *format, struct side *ret,
     return set(ret, SIDE_IMAGE, operand, n, "/");
 }
 
+int side_parse_domain(const char *operand, const char *domain, struct side *ret,
+                      bool *ret_given)
+{
+    if (operand[0] != ':' || (operand[1] && operand[1] != '/'))
+        return -ENOENT;
+    *ret_given = operand[1];
+    return set(ret, SIDE_IMAGE, domain, strlen(domain), operand[1] ? operand + 1 : "/");
+}
+
 void side_done(struct side *s)
 {
     free(s->image);

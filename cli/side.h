@@ -30,6 +30,11 @@ int side_parse(const char *operand, const char *format, struct side *ret,
 int side_parse_image(const char *operand, const char *format, struct side *ret,
                      bool *ret_given, char why[SIDE_WHY]);
 
+/* With -d, where the domain is named already: ":/PATH", or ":" alone (the path is "/", and
+ * *ret_given is false). -ENOENT: the operand is something else. */
+int side_parse_domain(const char *operand, const char *domain, struct side *ret,
+                      bool *ret_given);
+
 void side_done(struct side *s);
 
 /* The format a path's extension stands for; NULL: none that we know. */

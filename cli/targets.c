@@ -11,7 +11,10 @@ static int parse_one(const struct options *o, const char *operand, bool path_nee
 {
     char why[SIDE_WHY];
     bool given;
-    int r = side_parse_image(operand, o->format, ret, &given, why);
+    int r = o->domain ? side_parse_domain(operand, o->domain, ret, &given)
+                      : side_parse_image(operand, o->format, ret, &given, why);
+    if (r == -ENOENT)
+        return say_usage("%s: with -d, a path is written :/PATH", operand);
     if (r == -EINVAL)
         return say_usage("%s", why);
     if (r < 0) {

@@ -115,6 +115,45 @@ FERRY_EXPORT int ferry_add_drive(ferry_vm *vm, const char *path,
 FERRY_EXPORT int ferry_add_drive_scratch(ferry_vm *vm, uint64_t bytes,
                                          ferry_error *reterr);
 
+/* uri      libvirt's; NULL: its own choice
+ * readonly nothing is written to the disks
+ * force    a running domain is not refused when its disks may be written; an image that its
+ *          qemu has locked is FERRY_EBUSY at the launch all the same */
+typedef struct ferry_domain_opts {
+    size_t size;
+    const char *uri;
+    int readonly;
+    int force;
+} ferry_domain_opts;
+
+/* Adds the disks of a libvirt domain (its name or UUID), in its order, to a VM that is not launched;
+ * all of them, or none. Formats are those that its XML has. CD-ROMs and floppies are left
+ * out. A running domain's can only be had read-only (without force), and then without qemu's
+ * locks: what is read may be half of what the domain is writing. Progress phase: "asking libvirt".
+ * Errors: FERRY_ENOENT (no such domain), FERRY_EBUSY (it is running), FERRY_ENOTSUP (a disk that is no
+ * file or device of this host; the message names it), FERRY_EACCES, FERRY_ENODEV (it has no disks),
+ * FERRY_ELAUNCH (no libvirt, or no plugin), those of ferry_add_drive(). Thread: any. Since 0.1. */
+FERRY_EXPORT int ferry_add_domain_start(ferry_vm *vm, const char *name,
+                                        const ferry_domain_opts *opts,
+                                        ferry_op **ret_op, ferry_error *reterr);
+FERRY_EXPORT int ferry_add_domain(ferry_vm *vm, const char *name,
+                                  const ferry_domain_opts *opts, ferry_error *reterr);
+
+/* Asks a libvirt (NULL: its own choice) who it is, for doctor: is the plugin there, does the daemon
+ * answer? Starts a session daemon where libvirt does that. The vm is whose op this is; it may be in any state.
+ * Errors: FERRY_ELAUNCH, FERRY_EACCES. Thread: any. Since 0.1. */
+typedef struct ferry_libvirt_info {
+    uint32_t version; /* 9000000 is 9.0.0 */
+    uint32_t reserved[7];
+    char uri[256]; /* "qemu:///system" */
+} ferry_libvirt_info;
+FERRY_EXPORT int ferry_check_libvirt_start(ferry_vm *vm, const char *uri,
+                                           ferry_op **ret_op, ferry_error *reterr);
+FERRY_EXPORT int ferry_check_libvirt_result(ferry_op *op, ferry_libvirt_info *ret_info,
+                                            ferry_error *reterr);
+FERRY_EXPORT int ferry_check_libvirt(ferry_vm *vm, const char *uri,
+                                     ferry_libvirt_info *ret_info, ferry_error *reterr);
+
 /* Adds a disk image to a VM that is up. *ret_device is its name, "/dev/sdb": the first that is
  * free, so that drives plugged one after another are named in that order; the caller's
  * (free). The drive belongs to the VM as one of ferry_add_drive() does: a later launch has it again.

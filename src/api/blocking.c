@@ -52,6 +52,27 @@ int ferry_shutdown(ferry_vm *vm, ferry_error *reterr)
     return finish(r, op, reterr);
 }
 
+int ferry_add_domain(ferry_vm *vm, const char *name, const ferry_domain_opts *opts,
+                     ferry_error *reterr)
+{
+    ferry_op *op = NULL;
+    int r = ferry_add_domain_start(vm, name, opts, &op, reterr);
+    return finish(r, op, reterr);
+}
+
+int ferry_check_libvirt(ferry_vm *vm, const char *uri, ferry_libvirt_info *ret_info,
+                        ferry_error *reterr)
+{
+    ferry_op *op = NULL;
+    int r = ferry_check_libvirt_start(vm, uri, &op, reterr);
+    if (r == 0)
+        r = ferry_op_await(op, reterr);
+    if (r == 0)
+        r = ferry_check_libvirt_result(op, ret_info, reterr);
+    ferry_op_free(op);
+    return r;
+}
+
 static int finish_plug(int r, ferry_op *op, char **ret_device, ferry_error *reterr)
 {
     if (r == 0)

@@ -62,24 +62,33 @@ void ferry_vm_number_drives(ferry_vm *vm)
 
 /* ---- before a launch ----------------------------------------------------------------- */
 
-static int add(ferry_vm *vm, ferry_drive *d, ferry_error *e)
+int ferry_vm_add_drives(ferry_vm *vm, ferry_drive *drives, unsigned n,
+                        const char *where, ferry_error *e)
 {
     int r = 0;
-    if (ferry_ctx_is_forked(vm->ctx)) {
-        ferry_drive_done(d);
-        return ferry_ctx_refuse(vm->ctx, "add_drive", e);
-    }
+    if (ferry_ctx_is_forked(vm->ctx))
+        return ferry_ctx_refuse(vm->ctx, where, e);
     pthread_mutex_lock(&vm->lock);
     int state = atomic_load(&vm->state);
     if (state == FERRY_VM_LAUNCHING || state == FERRY_VM_UP || state == FERRY_VM_CLOSING)
-        r = ferry_fail(e, -FERRY_ESTATE, "add_drive",
+        r = ferry_fail(e, -FERRY_ESTATE, where,
                        "the VM is launched already: ferry_plug_drive() adds to one "
                        "that is up");
-    else
-        r = check_room(vm, d, "add_drive", e);
-    if (r == 0)
-        append(vm, d);
+    unsigned before = vm->spec.ndrives;
+    for (unsigned i = 0; i < n && r == 0; i++) {
+        r = check_room(vm, &drives[i], where, e);
+        if (r == 0)
+            append(vm, &drives[i]);
+    }
+    while (r < 0 && vm->spec.ndrives > before)
+        ferry_drive_done(&vm->spec.drives[--vm->spec.ndrives]);
     pthread_mutex_unlock(&vm->lock);
+    return r;
+}
+
+static int add(ferry_vm *vm, ferry_drive *d, ferry_error *e)
+{
+    int r = ferry_vm_add_drives(vm, d, 1, "add_drive", e);
     ferry_drive_done(d);
     return r;
 }

@@ -30,6 +30,8 @@ json_t *ferry_blockdev_node(const ferry_drive *d, unsigned n)
                             ferry_blockdev_node_name(n, node), "driver",
                             scratch ? "raw" : d->format, "read-only", d->readonly,
                             "cache", "direct", 0, "no-flush", scratch, "file", file);
+    if (top && d->shared)
+        json_object_set_new(top, "force-share", json_true());
     if (top && !d->readonly) {
         /* The image stays thin: what the guest discards or fills with zeroes is given
          * back to the host. */

@@ -4,6 +4,7 @@
 #define FERRY_LAUNCH_LIBVIRT_H
 
 #include "launch/backend.h"
+#include "launch/qmp.h"
 
 #include <jansson.h>
 

@@ -25,6 +25,7 @@ typedef struct ferry_drive {
     char *label;            /* NULL: none */
     uint64_t scratch_bytes; /* scratch: its size */
     bool readonly;
+    bool shared;     /* readonly: others may write it meanwhile, so nothing is locked */
     unsigned target; /* SCSI target, and number in qemu's names; ferry_machine_start's
                       * drives have their place in the list */
 } ferry_drive;
