@@ -65,6 +65,11 @@ FERRY_EXPORT int ferry_ctx_fd(ferry_ctx *ctx);
  * One thread at a time. Thread: any. Since 0.1. */
 FERRY_EXPORT int ferry_ctx_dispatch(ferry_ctx *ctx);
 
+/* So many launches of this context's VMs go on at once; others wait their turn, in order ("waiting
+ * for other launches"), and can be cancelled there. 0, the default: the number of CPUs. Holds for
+ * launches that begin from now on. Thread: any. Since 0.1. */
+FERRY_EXPORT void ferry_ctx_set_launches_max(ferry_ctx *ctx, unsigned n);
+
 /* Has warning(what, user) called when something is not as it should be and the work goes on without
  * it: a template that cannot be used, say. what->msg is one sentence; the struct is valid
  * during the call. The same sentence is not told twice in a row. NULL, the default: nobody is

@@ -192,7 +192,8 @@ FERRY_EXPORT int ferry_remove_drive_start(ferry_vm *vm, const char *device,
 FERRY_EXPORT int ferry_remove_drive(ferry_vm *vm, const char *device,
                                     ferry_error *reterr);
 
-/* Starts the appliance. Progress phases: "starting qemu", "booting", "greeting"; from a template
+/* Starts the appliance. Progress phases: "waiting for other launches" (ferry_ctx_set_launches_max()),
+ * "starting qemu", "booting", "greeting"; from a template
  * "starting qemu", "restoring", "greeting", "plugging".
  * Errors: FERRY_ELAUNCH (the message says how far it came, with the last console line),
  * FERRY_EBUSY (image locked by another process), FERRY_EFORMAT, FERRY_EMISMATCH,

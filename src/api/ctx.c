@@ -93,6 +93,13 @@ static void on_kick(void *arg)
         ferry_op_look(op);
 }
 
+/* A boot is all computing: more of them at once than there are CPUs only makes each later. */
+void ferry_ctx_set_launches_max(ferry_ctx *ctx, unsigned n)
+{
+    long cpus = n ? 0 : sysconf(_SC_NPROCESSORS_ONLN);
+    atomic_store(&ctx->launches_max, n ? n : cpus > 1 ? (unsigned)cpus : 1);
+}
+
 static ferry_ctx *allocate(void)
 {
     ferry_ctx *ctx = calloc(1, sizeof *ctx);
@@ -105,6 +112,8 @@ static ferry_ctx *allocate(void)
     pthread_mutex_init(&ctx->lock, NULL);
     ferry_list_init(&ctx->done);
     ferry_list_init(&ctx->warnings);
+    ferry_cond_init(&ctx->launch_over);
+    ferry_ctx_set_launches_max(ctx, 0);
     ferry_list_init(&ctx->vms);
     ferry_list_init(&ctx->ops);
     ferry_trace_init(NULL);

@@ -50,8 +50,11 @@ struct ferry_ctx {
     /* loop */
     ferry_scope root; /* parent of every VM's; supervising */
     ferry_list vms;
-    ferry_list ops;       /* not ended yet */
-    unsigned undelivered; /* callbacks on their way, borrowed loop */
+    ferry_list ops;           /* not ended yet */
+    unsigned undelivered;     /* callbacks on their way, borrowed loop */
+    atomic_uint launches_max; /* that may be on their way at once */
+    unsigned launches;        /* that are */
+    ferry_cond launch_over;
     char last_warning[sizeof((ferry_error *)0)->msg];
     bool closing;
     ferry_post close_post;

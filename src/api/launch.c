@@ -155,6 +155,27 @@ static FERRY_CO int take_over(ferry_op *op, ferry_error *e)
     return r;
 }
 
+/* A turn among the context's launches. */
+static FERRY_CO int wait_for_turn(ferry_op *op, ferry_error *e)
+{
+    ferry_ctx *ctx = op->ctx;
+    while (ctx->launches >= atomic_load(&ctx->launches_max)) {
+        ferry_op_phase(op, "waiting for other launches");
+        int r = ferry_cond_wait(&ctx->launch_over);
+        if (r < 0)
+            return ferry_fail(e, r, "launch", "%s while waiting for other launches",
+                              ferry_strerror(r));
+    }
+    ctx->launches++;
+    return 0;
+}
+
+static void end_turn(ferry_ctx *ctx)
+{
+    ctx->launches--;
+    ferry_cond_wake(&ctx->launch_over);
+}
+
 static FERRY_CO int run_launch(ferry_op *op, ferry_error *e)
 {
     ferry_vm *vm = op->vm;
@@ -169,12 +190,17 @@ static FERRY_CO int run_launch(ferry_op *op, ferry_error *e)
     vm->launches++;
     vm->quit = false;
     vm->death = vm->quit_error = (ferry_error){0};
-    r = start_machine(op, e);
+    r = wait_for_turn(op, e);
+    bool turn = r == 0;
+    if (r == 0)
+        r = start_machine(op, e);
     uint64_t up = ferry_loop_now(op->ctx->loop);
     if (r == 0)
         r = take_over(op, e);
     if (r == 0)
         remember(vm, (uint32_t)(ferry_loop_now(op->ctx->loop) - up));
+    if (turn)
+        end_turn(op->ctx);
     ferry_vm_set_state(vm, r < 0 ? FERRY_VM_NEW : FERRY_VM_UP);
     if (r == 0 && vm->templates == FERRY_TEMPLATE_MAKE && vm->times.template_missing)
         ferry_spawn(&vm->scope, "template", ferry_template_make, vm); /* or never mind */
