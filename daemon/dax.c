@@ -43,7 +43,7 @@ static int settle(void)
 
 /* "ram": the kernel's description of the pages goes to ordinary memory, and the head has only two
  * blocks of its own that say what this is. */
-static int make(char *what, size_t size)
+int ferryd_dax_make(char *what, size_t size)
 {
     static const char *const steps[][2] = {
         {ND "dax0.0/mode", "ram"},
@@ -81,7 +81,7 @@ static int check(uint64_t bytes)
 
 int ferryd_dax_open(uint64_t bytes, char *what, size_t size)
 {
-    int r = access(DAX, F_OK) == 0 ? 0 : make(what, size);
+    int r = access(DAX, F_OK) == 0 ? 0 : ferryd_dax_make(what, size);
     if (r < 0)
         return r;
     snprintf(what, size, "%s", DAX);

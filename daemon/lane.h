@@ -5,7 +5,7 @@
  *
  * The kernel sees persistent memory; as "device dax" it is mapped page by page as it is, and its
  * pages are such that a disk can read and write them (O_DIRECT). All of it happens when the host
- * first offers the lane: loading the modules is most of it. */
+ * first offers the lane: loading the modules is most of it. In a template it is there already. */
 #ifndef FERRYD_LANE_H
 #define FERRYD_LANE_H
 
@@ -19,5 +19,7 @@ void ferryd_lane_close(struct ferryd *d);
  * distance from the device's beginning FERRY_LANE_HEAD. The descriptor, or a code with why in
  * `what` ("PATH"). */
 int ferryd_dax_open(uint64_t bytes, char *what, size_t size);
+/* Only makes it. */
+int ferryd_dax_make(char *what, size_t size);
 
 #endif

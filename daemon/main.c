@@ -8,6 +8,7 @@
 #include "base/auto.h"
 #include "base/trace.h"
 #include "boot.h"
+#include "lane.h"
 #include "reap.h"
 #include "server.h"
 
@@ -46,8 +47,18 @@ static FERRY_CO int live(void *arg)
     return 0;
 }
 
-/* ferry.trace=daemon,proto on the kernel's command line is the host's FERRY_TRACE. */
-static void init_trace(void)
+static void make_lane(void)
+{
+    char what[80];
+    int r = ferryd_dax_make(what, sizeof what);
+    if (r < 0) /* such guests have none, then */
+        fprintf(stderr, "ferryd: no lane: %s: %s\n", what, ferry_strerror(r));
+}
+
+/* What the host has to say on the kernel's command line: ferry.trace=daemon,proto is its FERRY_TRACE;
+ * ferry.lane=make: a template is to be made of this guest, and those that go on from it have the lane's device
+ * only if it is there by then (its driver would find a device that has forgotten the guest). */
+static void read_command_line(void)
 {
     char line[4096] = "";
     FILE *f = fopen("/proc/cmdline", "re");
@@ -63,6 +74,8 @@ static void init_trace(void)
          word = strtok_r(NULL, " \n", &at))
         if (strncmp(word, "ferry.trace=", 12) == 0)
             areas = word + 12;
+        else if (strcmp(word, "ferry.lane=make") == 0)
+            make_lane();
     ferry_trace_init(areas);
 }
 
@@ -107,7 +120,7 @@ int main(void)
 
     if (ferryd_reap_split() < 0 || ferryd_boot(&boot) < 0)
         return EXIT_FAILURE;
-    init_trace();
+    read_command_line();
     signal(SIGPIPE, SIG_IGN);
     setrlimit(RLIMIT_NOFILE, &(struct rlimit){DESCRIPTORS, DESCRIPTORS});
     mallopt(M_MMAP_THRESHOLD, KEEP_BLOCKS);

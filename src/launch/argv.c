@@ -105,10 +105,11 @@ char *ferry_argv_append(const ferry_argv_in *in)
         tcg = p->append_tcg;
         one_cpu = in->cpus > 1 ? "" : p->append_tcg_one_cpu;
     }
+    bool lane = in->ram == FERRY_RAM_SHARED && in->lane_bytes; /* daemon/main.c */
     char *line = NULL;
-    if (asprintf(&line, "console=%s%s %s%s%s%s%s", p->console,
+    if (asprintf(&line, "console=%s%s %s%s%s%s%s%s", p->console,
                  in->verbose ? "" : " quiet", p->append, *tcg ? " " : "", tcg,
-                 *one_cpu ? " " : "", one_cpu) < 0)
+                 *one_cpu ? " " : "", one_cpu, lane ? " ferry.lane=make" : "") < 0)
         return NULL;
     return line;
 }

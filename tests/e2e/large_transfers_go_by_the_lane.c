@@ -3,6 +3,8 @@
  * appliance that dies in the middle is the transfer, not the next launch's lane. */
 #include "harness/vm.h"
 
+#include <guestferry/template.h>
+
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -175,6 +177,32 @@ static void a_qemu_without_the_device_is_good_enough(void **state)
     vm = ours;
 }
 
+/* The guest that goes on from a template had another lane's memory when it booted. */
+static void a_restored_appliance_has_it_too(void **state)
+{
+    (void)state;
+    ferry_vm *ours = vm;
+    ferry_launch_times times;
+    setenv("XDG_CACHE_HOME", scratch("cache"), 1);
+    mkdir(scratch("cache"), 0700);
+    ferry_vm_opts o = {.size = sizeof o,
+                       .templates = FERRY_TEMPLATE_REQUIRE,
+                       .accel = FERRY_ACCEL_TCG};
+    assert_ok(ferry_vm_new(ctx, &o, &vm, &err));
+    assert_ok(ferry_template_build(vm, &err));
+    assert_ok(ferry_add_drive(vm, scratch("d.raw"), NULL, &err));
+    assert_ok(ferry_launch(vm, &err));
+    assert_ok(ferry_mount(vm, "/dev/sda", "/", &err));
+    assert_int_equal(ferry_vm_get_launch_times(vm, &times), 0);
+    assert_int_equal(times.restored, 1);
+    assert_lane("idle");
+    there_and_back("restored");
+    assert_lane("open");
+    assert_ok(ferry_shutdown(vm, &err));
+    ferry_vm_free(vm);
+    vm = ours;
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -184,6 +212,7 @@ int main(void)
         cmocka_unit_test(a_killed_appliance_takes_its_lane_along),
         cmocka_unit_test(without_one_all_goes_inline),
         cmocka_unit_test(a_qemu_without_the_device_is_good_enough),
+        cmocka_unit_test(a_restored_appliance_has_it_too),
     };
     return cmocka_run_group_tests(tests, setup, vm_teardown);
 }
