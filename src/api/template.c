@@ -16,23 +16,36 @@
 
 /* ---- build --------------------------------------------------------------------------- */
 
+struct build {
+    ferry_vm *vm;
+    ferry_op *op;     /* NULL: in the background */
+    ferry_conn *conn; /* open until the state is saved: its end would be the daemon's */
+};
+
 /* Hears the daemon's HELLO and does not answer: whoever goes on from here does that. */
 static FERRY_CO int hear_hello(void *arg, ferry_link *channel, bool restored,
                                ferry_error *e)
 {
+    struct build *b = arg;
     (void)restored;
-    ferry_conn *conn = NULL;
-    int r = ferry_greet_open(arg, channel, false, &conn, e);
-    if (r == 0)
-        r = ferry_greet_listen(conn, e);
-    ferry_conn_free(conn);
-    return r;
+    ferry_conn_free(ferry_take(&b->conn)); /* a first accelerator's */
+    int r = ferry_greet_open(b->vm, channel, false, &b->conn, e);
+    return r < 0 ? r : ferry_greet_listen(b->conn, e);
+}
+
+static void on_phase(void *arg, const char *phase)
+{
+    const struct build *b = arg;
+    if (b->op)
+        ferry_op_phase(b->op, phase);
 }
 
 /* A machine of its own, like the VM's but for the drives, which it must never see. The lane's
  * memory is another, too: what a launch puts there is its own. */
-static FERRY_CO int build(ferry_vm *vm, const ferry_machine_hooks *hooks, ferry_error *e)
+static FERRY_CO int build(ferry_vm *vm, ferry_op *op, ferry_error *e)
 {
+    struct build b = {.vm = vm, .op = op};
+    ferry_machine_hooks hooks = {.greet = hear_hello, .phase = on_phase, .arg = &b};
     ferry_machine_spec spec = vm->spec;
     ferry_machine *m = NULL;
     spec.drives = NULL;
@@ -47,11 +60,12 @@ static FERRY_CO int build(ferry_vm *vm, const ferry_machine_hooks *hooks, ferry_
     ferry_scope s;
     ferry_scope_open(&s, 0);
     ferry_scope_deadline(&s, vm->launch_timeout_ms);
-    int r = ferry_machine_start(&spec, hooks, &m, e);
+    int r = ferry_machine_start(&spec, &hooks, &m, e);
     if (r == 0) {
-        hooks->phase(hooks->arg, "saving");
+        on_phase(&b, "saving");
         r = ferry_machine_save(m, e);
     }
+    ferry_conn_free(b.conn);
     ferry_machine_free(m);
     ferry_scope_join(&s);
     return r;
@@ -59,18 +73,11 @@ static FERRY_CO int build(ferry_vm *vm, const ferry_machine_hooks *hooks, ferry_
 
 /* ---- in the background --------------------------------------------------------------- */
 
-static void no_phase(void *arg, const char *phase)
-{
-    (void)arg;
-    (void)phase;
-}
-
 FERRY_CO int ferry_template_make(void *arg)
 {
     ferry_vm *vm = arg;
-    ferry_machine_hooks hooks = {.greet = hear_hello, .phase = no_phase, .arg = vm};
     ferry_error e = {0};
-    int r = build(vm, &hooks, &e);
+    int r = build(vm, NULL, &e);
     if (r < 0 && r != -FERRY_EEXIST && r != -FERRY_EBUSY && !ferry_cancelled())
         ferry_ctx_warn(vm->ctx, &e);
     return 0;
@@ -78,21 +85,9 @@ FERRY_CO int ferry_template_make(void *arg)
 
 /* ---- as an op ------------------------------------------------------------------------ */
 
-static FERRY_CO int hear_for_op(void *arg, ferry_link *channel, bool restored,
-                                ferry_error *e)
-{
-    return hear_hello(((ferry_op *)arg)->vm, channel, restored, e);
-}
-
-static void on_phase(void *arg, const char *phase)
-{
-    ferry_op_phase(arg, phase);
-}
-
 static FERRY_CO int run_build(ferry_op *op, ferry_error *e)
 {
-    ferry_machine_hooks hooks = {.greet = hear_for_op, .phase = on_phase, .arg = op};
-    return build(op->vm, &hooks, e);
+    return build(op->vm, op, e);
 }
 
 int ferry_template_build_start(ferry_vm *vm, ferry_op **ret_op, ferry_error *reterr)
