@@ -1,4 +1,4 @@
-/* A context that is closed with everything still running ends it all: 20 ops in
+/* A context that is closed with everything still running ends it all: 64 ops in
  * flight, a launch half-way. Each op ends once, each callback is called once, and no
  * process, descriptor or temporary is left. */
 #include "harness/vm.h"
@@ -8,7 +8,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#define COUNT 20
+#define COUNT 64
 #define LEN (10 * MIB)
 
 static int in[2], out[2]; /* pipes: nothing comes, nobody reads */
@@ -74,7 +74,7 @@ static void assert_all_cancelled(ferry_op **ops)
     }
 }
 
-static void context_with_20_ops(void **state)
+static void context_with_64_ops(void **state)
 {
     (void)state;
     ferry_op *ops[COUNT];
@@ -89,7 +89,7 @@ static void context_with_20_ops(void **state)
          scratch("disk.img")); /* its journal is enough */
 }
 
-static void vm_with_20_ops(void **state)
+static void vm_with_64_ops(void **state)
 {
     (void)state;
     ferry_op *ops[COUNT];
@@ -179,7 +179,7 @@ static void shutdown_cancels_what_is_pending(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        vm_test(context_with_20_ops),      vm_test(vm_with_20_ops),
+        vm_test(context_with_64_ops),      vm_test(vm_with_64_ops),
         vm_test(ops_that_were_given_back), vm_test(launch_half_way),
         vm_test(nothing_at_all),           vm_test(shutdown_cancels_what_is_pending),
     };
