@@ -19,33 +19,33 @@
 static atomic_int jump; /* seconds */
 static atomic_int asked_monotonic;
 
-OURS int clock_gettime(clockid_t id, struct timespec *ret)
+OURS int clock_gettime(clockid_t clock_id, struct timespec *tp)
 {
     int (*real)(clockid_t, struct timespec *);
     *(void **)&real = dlsym(RTLD_NEXT, "clock_gettime");
-    int r = real(id, ret);
-    if (id == CLOCK_REALTIME || id == CLOCK_REALTIME_COARSE)
-        ret->tv_sec += atomic_load(&jump);
+    int r = real(clock_id, tp);
+    if (clock_id == CLOCK_REALTIME || clock_id == CLOCK_REALTIME_COARSE)
+        tp->tv_sec += atomic_load(&jump);
     else
         atomic_fetch_add(&asked_monotonic, 1);
     return r;
 }
 
-OURS time_t time(time_t *ret)
+OURS time_t time(time_t *timer)
 {
     struct timespec now;
     clock_gettime(CLOCK_REALTIME, &now);
-    if (ret)
-        *ret = now.tv_sec;
+    if (timer)
+        *timer = now.tv_sec;
     return now.tv_sec;
 }
 
-OURS int gettimeofday(struct timeval *ret, void *zone)
+OURS int gettimeofday(struct timeval *tv, void *tz)
 {
     struct timespec now;
-    (void)zone;
+    (void)tz;
     clock_gettime(CLOCK_REALTIME, &now);
-    *ret = (struct timeval){now.tv_sec, now.tv_nsec / 1000};
+    *tv = (struct timeval){now.tv_sec, now.tv_nsec / 1000};
     return 0;
 }
 
