@@ -118,7 +118,8 @@ static int start_op(struct upload *u, ferry_error *err)
     ferry_upload_opts opts = {.size = sizeof opts,
                               .mode = e->mode,
                               .keep_partial = u->c->s->o->keep_partial,
-                              .resume = u->c->s->o->resume};
+                              .resume = u->c->s->o->resume,
+                              .verify = u->c->s->o->verify};
     if (!strcmp(e->src, "-"))
         return ferry_upload_fd_start(vm, STDIN_FILENO, e->dst, &opts, &u->task.op, err);
     return ferry_upload_start(vm, e->src, e->dst, &opts, &u->task.op, err);

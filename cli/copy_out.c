@@ -123,7 +123,8 @@ static int start_op(struct download *d, ferry_error *err)
     ferry_download_opts opts = {.size = sizeof opts,
                                 .mode = e->mode,
                                 .keep_partial = d->c->s->o->keep_partial,
-                                .resume = d->c->s->o->resume};
+                                .resume = d->c->s->o->resume,
+                                .verify = d->c->s->o->verify};
     if (!strcmp(e->dst, "-"))
         return ferry_download_fd_start(vm, e->src, STDOUT_FILENO, &opts, &d->task.op,
                                        err);

@@ -11,7 +11,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
-enum { OPT_KEEP_SUID = OPT_OWN, OPT_KEEP_PARTIAL, OPT_RESUME };
+enum { OPT_KEEP_SUID = OPT_OWN, OPT_KEEP_PARTIAL, OPT_RESUME, OPT_VERIFY };
 
 static const char help[] =
     "Copies files into an image or out of it. A side written IMAGE:PATH, with an "
@@ -41,6 +41,10 @@ static const char help[] =
     "      --resume          go on from what was kept, as far as it is equal to the "
     "source;\n"
     "                        implies --keep-partial\n"
+    "      --verify          compare checksums of what was sent and what arrived "
+    "before "
+    "a\n"
+    "                        file gets its name; not with -r\n"
     "\n"
     "Examples:\n"
     "  gferry cp big.iso disk.qcow2:/root/\n"
@@ -56,6 +60,7 @@ static const struct option longs[] = {
     {"keep-suid", no_argument, NULL, OPT_KEEP_SUID},
     {"keep-partial", no_argument, NULL, OPT_KEEP_PARTIAL},
     {"resume", no_argument, NULL, OPT_RESUME},
+    {"verify", no_argument, NULL, OPT_VERIFY},
     {0},
 };
 
@@ -65,6 +70,7 @@ static int option(struct options *o, int c, const char *value)
     switch (c) {
     case OPT_KEEP_SUID: o->keep_suid = true; break;
     case OPT_RESUME: o->resume = o->keep_partial = true; break;
+    case OPT_VERIFY: o->verify = true; break;
     case OPT_KEEP_PARTIAL: o->keep_partial = true; break;
     case 'a': o->archive = o->recursive = true; break;
     default: o->recursive = true; break;
@@ -132,6 +138,8 @@ static int check_sides(struct operands *ops)
 static int check_partials(const struct options *o, const struct operands *ops)
 {
     const char *option = o->resume ? "--resume" : "--keep-partial";
+    if (o->verify && o->recursive)
+        return say_usage("--verify: not with -r; name the files");
     if (!o->keep_partial)
         return STATUS_OK;
     if (ops->src[0].kind == SIDE_STDIO || ops->dst.kind == SIDE_STDIO)

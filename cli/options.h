@@ -43,6 +43,7 @@ struct options {
     bool recursive;         /* cp, rm: -r */
     bool archive;           /* cp: -a */
     bool keep_suid;         /* cp: --keep-suid */
+    bool verify;            /* cp: --verify */
     bool keep_partial;      /* cp: --keep-partial, --resume */
     bool resume;            /* cp: --resume */
     bool all, detail;       /* ls: -a, -l */

@@ -45,6 +45,7 @@ ferry_dependency(blkid blkid ARCHIVE libblkid.a)   # the daemon: what is on a pa
 ferry_dependency(nettle nettle ARCHIVE libnettle.a) # checksums
 ferry_dependency(libvirt libvirt)                  # the plugin
 ferry_dependency(xml2 libxml-2.0)                  # the plugin: domains
+ferry_dependency(xxhash libxxhash ARCHIVE libxxhash.a) # checksums of transfers
 if(FERRY_BUILD_TESTS)
   ferry_dependency(cmocka cmocka)
 endif()

@@ -34,7 +34,7 @@ set_target_properties(guestferry PROPERTIES
   VERSION ${PROJECT_VERSION} SOVERSION 0 LINKER_LANGUAGE C LINK_DEPENDS ${map})
 add_dependencies(guestferry ferry_symbol_map)
 target_link_libraries(guestferry PRIVATE ferry_common
-  ferry::uv ferry::tirpc ferry::jansson ferry::nettle ${CMAKE_DL_LIBS})
+  ferry::uv ferry::tirpc ferry::jansson ferry::nettle ferry::xxhash ${CMAKE_DL_LIBS})
 target_link_options(guestferry PRIVATE LINKER:--version-script=${map})
 if(NOT FERRY_SANITIZE)
   target_link_options(guestferry PRIVATE LINKER:-z,defs)

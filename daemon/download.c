@@ -12,6 +12,7 @@
 #include "base/error.h"
 #include "block.h"
 #include "devices.h"
+#include "proto/seal.h"
 
 #include <string.h>
 
@@ -28,6 +29,7 @@ struct place {
 struct download {
     struct ferryd_call *call;
     const fx_download_args *args;
+    ferry_seal seal;
     ferry_file *root; /* NULL: a device */
     struct ferryd_source source;
     bool open;
@@ -165,12 +167,12 @@ static FERRY_CO int send_piece(struct download *d, uint64_t hole, ferry_buf *b)
 {
     FERRY_AUTO(buf) ferry_buf *mine = b;
     ferry_stream *st = d->call->stream;
-    int r = hole > 0 ? ferry_stream_write_hole(st, hole) : 0;
+    int r = hole > 0 ? ferry_seal_write_hole(&d->seal, st, hole) : 0;
     d->bytes += hole;
     if (r == 0 && b->len > 0) {
         d->bytes += b->len;
         ferry_take(&mine);
-        r = ferry_stream_write(st, (ferry_slice){b, b->data, b->len});
+        r = ferry_seal_write(&d->seal, st, (ferry_slice){b, b->data, b->len});
     }
     return r;
 }
@@ -254,6 +256,8 @@ static FERRY_CO void close_source(struct download *d)
 static FERRY_CO int download(struct download *d)
 {
     int r = ferry_buf_new(FERRYD_PIECE, &d->first);
+    if (r == 0 && d->args->verify)
+        r = ferry_seal_init(&d->seal);
     if (r == 0)
         r = ferryd_block(open_run, d);
     if (r == 0)
@@ -267,9 +271,7 @@ static FERRY_CO int download(struct download *d)
         r = send_piece(d, 0, ferry_take(&d->first));
     else
         r = pipeline(d);
-    if (r == 0)
-        ferry_stream_finish(d->call->stream);
-    return r;
+    return r == 0 ? ferry_seal_finish(&d->seal, d->call->stream) : r;
 }
 
 int ferryd_download(struct ferryd_call *c, const fx_download_args *a,
@@ -290,6 +292,7 @@ int ferryd_download(struct ferryd_call *c, const fx_download_args *a,
             ret->value = d.bytes;
     }
     close_source(&d);
+    ferry_seal_done(&d.seal);
     ferry_buf_unref(d.first);
     ferry_file_unref(d.root);
     return r;

@@ -14,6 +14,7 @@
 #include "base/auto.h"
 #include "base/error.h"
 #include "devices.h"
+#include "proto/seal.h"
 
 #include <fcntl.h>
 #include <stdio.h>
@@ -38,6 +39,7 @@ struct upload {
     struct ferryd_target target;
     bool open, opened; /* now; ever */
 
+    ferry_seal seal;
     ferry_slice rest; /* of a piece that did not fit the last batch */
     uint64_t hole;    /* that comes next; 0: none */
     bool end;         /* nothing comes after `rest` and `hole` */
@@ -118,7 +120,7 @@ static FERRY_CO int batch_fill(struct upload *u, struct ferryd_batch *b)
             continue;
         }
         ferry_piece piece;
-        int r = u->end ? 0 : ferry_stream_read(u->call->stream, &piece);
+        int r = u->end ? 0 : ferry_seal_read(&u->seal, u->call->stream, &piece);
         if (r < 0)
             return r;
         if (r == 0) {
@@ -530,8 +532,15 @@ static int begin(struct upload *u)
 static FERRY_CO int run_upload(struct upload *u, ferry_error *e)
 {
     int r = begin(u);
+    if (r == 0 && u->args->verify)
+        r = ferry_seal_init(&u->seal);
     if (r == 0)
         r = upload(u);
+    ferry_seal_done(&u->seal);
+    if (r == -EBADMSG)
+        return ferryd_failf(u->call, e, -FERRY_EIO,
+                            "%s: the checksum of what arrived is another",
+                            u->args->path);
     return r < 0 ? ferryd_fail(u->call, e, r, u->args->path) : 0;
 }
 

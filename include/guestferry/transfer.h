@@ -40,6 +40,10 @@ extern "C" {
  *           ferry_leftover.resumed. Implies keep_partial. A source that cannot be read again
  *           (a pipe) starts over, too. Not with in_place and offset (FERRY_EINVAL). FERRY_EBUSY:
  *           another upload is at the partial
+ * verify    both sides compute a checksum (XXH3, 128 bits) of what is sent, while it is; before anything
+ *           is put in its place they are compared. Another one: FERRY_EIO, and the target is as it
+ *           was (in place: what was written stays). Against bytes that change on their way from the source
+ *           to the file system of the image; what a disk does to them is not read again
  *
  * Holes of a source file stay holes. */
 typedef struct ferry_upload_opts {
@@ -53,6 +57,7 @@ typedef struct ferry_upload_opts {
     uint32_t stall_ms;
     int keep_partial;
     int resume;
+    int verify;
 } ferry_upload_opts;
 
 /* Downloads to a path are atomic in the same way: owner, mode and extended attributes of an
@@ -67,6 +72,7 @@ typedef struct ferry_upload_opts {
  *                 readable than the target; kept too when the VM has died. What has its name and is
  *                 no partial is left alone. Paths only
  * resume          as of an upload. FERRY_EBUSY: another download, of any process, is at the partial
+ * verify          as of an upload: FERRY_EIO, and there is no new file (a descriptor keeps what came)
  * max_bytes       ferry_download_mem: more than this is FERRY_EFBIG (0 = 1 GiB)
  * stall_ms        FERRY_ETIMEDOUT when for so long no byte has come or gone (0: no limit) */
 typedef struct ferry_download_opts {
@@ -78,6 +84,7 @@ typedef struct ferry_download_opts {
     uint32_t stall_ms;
     int keep_partial;
     int resume;
+    int verify;
 } ferry_download_opts;
 
 /* Errors of all: FERRY_ENOENT, FERRY_EISDIR, FERRY_ENOTDIR, FERRY_EACCES, FERRY_ENOSPC,

@@ -12,6 +12,7 @@
 #include "api/sink_keep.h"
 #include "api/verify.h"
 #include "base/auto.h"
+#include "proto/seal.h"
 
 #include <guestferry/transfer.h>
 
@@ -31,6 +32,7 @@ struct download {
     ferry_download_opts opts;
     ferry_vm *vm;
     ferry_stream *stream;
+    ferry_seal seal;
     uint64_t begin;    /* of the part that was asked for: had already, by `resume` */
     uint64_t received; /* behind that */
     uint64_t written;  /* of what was received */
@@ -72,7 +74,10 @@ static FERRY_CO int receive_all(struct download *d, ferry_error *e)
 {
     for (;;) {
         ferry_piece p = {0};
-        int r = ferry_stream_read(d->stream, &p);
+        int r = ferry_seal_read(&d->seal, d->stream, &p);
+        if (r == -EBADMSG)
+            return ferry_fail(e, -FERRY_EIO, "download",
+                              "%s: the checksum of what arrived is another", d->src);
         if (r <= 0)
             return r;
         want_lane(d);
@@ -123,7 +128,8 @@ static FERRY_CO int call(ferry_op *op, struct download *d, ferry_error *e)
     ferry_buf *body = NULL;
     fx_download_args args = {.path = d->src,
                              .offset = d->opts.offset + d->begin,
-                             .length = d->opts.length ? d->opts.length - d->begin : 0};
+                             .length = d->opts.length ? d->opts.length - d->begin : 0,
+                             .verify = d->opts.verify != 0};
     int r = ferry_call_encode(&ferry_desc_download, &args, &body);
     if (r < 0)
         return ferry_fail(e, r, "download", "%s: %s", d->src, ferry_strerror(r));
@@ -200,8 +206,11 @@ static FERRY_CO int run_download(ferry_op *op, ferry_error *e)
     r = ferry_sink_open(&d->sink, e);
     if (r == 0 && d->sink.resumed)
         r = take_up(op, d, e);
+    if (r == 0 && d->opts.verify)
+        r = ferry_seal_init(&d->seal);
     if (r == 0)
         r = call(op, d, e);
+    ferry_seal_done(&d->seal);
     if (r == 0 && d->sink.kind == FERRY_SINK_MEMORY) {
         d->len = (size_t)d->sink.offset;
         d->data = ferry_take(&d->sink.memory);

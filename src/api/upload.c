@@ -11,6 +11,7 @@
 #include "api/source.h"
 #include "api/verify.h"
 #include "base/auto.h"
+#include "proto/seal.h"
 
 #include <guestferry/transfer.h>
 
@@ -27,6 +28,7 @@ struct upload {
     ferry_upload_opts opts;
     ferry_vm *vm;
     ferry_stream *stream;
+    ferry_seal seal;
     uint64_t resume_at,
         resume_stamp; /* of the partial: what was equal, and which it was */
 };
@@ -46,6 +48,8 @@ static void read_progress(void *arg, uint64_t *ret_bytes, uint64_t *ret_total)
     struct upload *u = arg;
     *ret_bytes = u->resume_at + ferry_stream_acked(u->stream);
     *ret_total = u->source.length ? u->source.length : u->opts.total;
+    if (*ret_total && *ret_bytes > *ret_total)
+        *ret_bytes = *ret_total; /* the seal is no part of the file */
 }
 
 /* A source that does not know its length asks for the lane when it has shown some. */
@@ -57,13 +61,13 @@ static FERRY_CO int send_all(struct upload *u, uint64_t *ret_sent, ferry_error *
         if (r < 0)
             return r;
         if (r == 0) {
-            ferry_stream_finish(u->stream);
-            return 0;
+            return ferry_seal_finish(&u->seal, u->stream);
         }
         ferry_lane_want(u->vm, *ret_sent);
         *ret_sent += p.hole ? p.hole : p.data.len;
-        r = p.hole ? ferry_stream_write_hole(u->stream, p.hole)
-                   : ferry_stream_write(u->stream, p.data); /* owns it, even on error */
+        r = p.hole ? ferry_seal_write_hole(&u->seal, u->stream, p.hole)
+                   : ferry_seal_write(&u->seal, u->stream,
+                                      p.data); /* owns it, even on error */
         if (r < 0)
             return r;
     }
@@ -118,6 +122,7 @@ static FERRY_CO int call(ferry_op *op, struct upload *u, ferry_error *e)
         .keep = u->opts.keep_partial || u->opts.resume,
         .resume_at = u->resume_at,
         .resume_stamp = u->resume_stamp,
+        .verify = u->opts.verify != 0,
     };
     int r = ferry_call_encode(&ferry_desc_upload, &args, &body);
     if (r < 0)
@@ -168,8 +173,11 @@ static FERRY_CO int run_upload(ferry_op *op, ferry_error *e)
         atomic_store(&op->total, u->source.length ? u->source.length : u->opts.total);
         if (u->opts.resume)
             r = find_partial(op, u, e);
+        if (r == 0 && u->opts.verify)
+            r = ferry_seal_init(&u->seal);
         if (r == 0)
             r = call(op, u, e);
+        ferry_seal_done(&u->seal);
     }
     ferry_source_done(&u->source);
     return r;

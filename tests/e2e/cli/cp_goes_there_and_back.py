@@ -9,12 +9,12 @@ import cli
 
 
 class RoundTrip(cli.Case):
-    def there_and_back(self, name):
+    def there_and_back(self, name, *options):
         image = self.image(name)
         sizes = (0, 1, 4095, 4096, 4097, (1 << 20) - 1, (1 << 20) + 1, 20 << 20)
         files = [cli.random_file(self.path(f"f{size}"), size) for size in sizes]
         os.chmod(files[1], 0o640)
-        cli.gferry("cp", *files, f"{image}:/")
+        cli.gferry("cp", *options, *files, f"{image}:/")
 
         for file in files:
             self.assertEqual(cli.sha256(file), self.sha256_in(image, os.path.basename(file)))
@@ -24,7 +24,7 @@ class RoundTrip(cli.Case):
         back = self.path("back")
         os.mkdir(back)
         before = cli.sha256(image)
-        cli.gferry("cp", *(f"{image}:/{os.path.basename(f)}" for f in files), back)
+        cli.gferry("cp", *options, *(f"{image}:/{os.path.basename(f)}" for f in files), back)
         for file in files:
             self.assertEqual(cli.sha256(file),
                              cli.sha256(os.path.join(back, os.path.basename(file))))
@@ -35,7 +35,7 @@ class RoundTrip(cli.Case):
         self.there_and_back("disk.img")
 
     def test_qcow2(self):
-        self.there_and_back("disk.qcow2")
+        self.there_and_back("disk.qcow2", "--verify")
         subprocess.run(["qemu-img", "check", "-q", self.path("disk.qcow2")], check=True)
 
 
