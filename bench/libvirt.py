@@ -1,7 +1,7 @@
 #!/usr/bin/python3
 """Launch and shutdown with libvirt's backend, ours beside libguestfs', in one run on one libvirtd.
 
-    ./dev build release; FERRY_PRESET=release ./dev run python3 bench/libvirt.py [ROUNDS]
+    ./dev build release; FERRY_PRESET=release ./dev run /usr/bin/python3 bench/libvirt.py [ROUNDS]
 
 The libvirtd is one of its own, in a namespace (tests/e2e/libvirt/libvirtd.py); root only."""
 import os

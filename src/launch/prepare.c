@@ -14,6 +14,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 /* To write a line to a file; a pool that is busy with other things is not waited for. */
 #define VERDICT_MS 100
@@ -49,6 +50,10 @@ static int decide_libvirt(struct look *l)
     if (l->accel == FERRY_ACCEL_TCG)
         return 0;
     if (!ferry_libvirt_remote(f->uri)) {
+        if (access("/dev/kvm", F_OK) < 0) { /* to ask libvirt costs seconds */
+            snprintf(f->no_kvm, sizeof f->no_kvm, "/dev/kvm: %s", ferry_strerror(errno));
+            return 0;
+        }
         if (!f->qemu)
             ferry_qemu_find(f->platform, NULL, &qemu, NULL);
         const char *program = f->qemu ? f->qemu : qemu;

@@ -84,6 +84,24 @@ class Failures(libvirtd.Case):
         holder.communicate()
         self.nothing_is_left(daemon)
 
+    def test_a_panic_in_the_guest_is_told(self):
+        """The console comes through libvirt too, all of it, before the end is told."""
+        disk = self.image()
+        fs = f"{disk}?offset={cli.PARTITION}"
+        subprocess.run(["debugfs", "-w", "-R", "mkdir /bad", fs], check=True,
+                       capture_output=True)
+        block = int(self.debugfs(disk, "blocks /bad").split()[0])
+        with open(disk, "r+b") as file:
+            stats = self.debugfs(disk, "stats").decode()
+            size = int(stats.split("Block size:")[1].split()[0])
+            file.seek(cli.PARTITION + block * size)
+            file.write(os.urandom(size))
+        subprocess.run(["tune2fs", "-e", "panic", fs], check=True, capture_output=True)
+        daemon = self.daemon()
+        run = self.gferry(daemon, "mkdir", f"{disk}:/bad/x", code=1)
+        self.assertIn("appliance panicked: Kernel panic", run.stderr)
+        self.nothing_is_left(daemon)
+
     def test_libvirtd_killed_in_an_upload(self):
         disk = self.image("disk.qcow2")
         big = cli.random_file(self.path("big"), 200 << 20)
