@@ -18,6 +18,7 @@ import sys
 import tempfile
 import time
 
+import clones
 from material import MIB, build_peers_appliance, in_order, log, make_file, make_image, new_side
 
 # ---- the material ------------------------------------------------------------------------
@@ -123,16 +124,6 @@ class Results:
         self.loads.append(os.getloadavg()[0])
         if answer:
             log("  %-28s %-11s %s" % (workload, side, json.dumps(answer)))
-
-
-def launches(names, m, rounds, results):
-    """Appliances of their own, so that the long-lived ones stay as they are."""
-    for number in range(rounds):
-        for name in in_order(names, number):
-            side = new_side(name, m.work)
-            results.add("cold launch", name, side.tell("launch", m.image(name)))
-            results.add("shutdown", name, side.tell("shutdown"))
-            side.close()
 
 
 def transfers(names, m, args, results):
@@ -246,9 +237,10 @@ def summary(results, args):
         add_ratio_of_medians(row, base)
         rows.append(dict(row, name=name, unit=unit))
 
-    for name in ("cold launch", "shutdown"):
+    for name in ("cold launch", "launch from a template", "shutdown"):
         add(name, "s", lambda a: a["s"])
-    add("cold launch", "CPU s", lambda a: a["cpu_qemu"] + a["cpu_host"])
+    for name in ("cold launch", "launch from a template"):
+        add(name, "CPU s", lambda a: a["cpu_qemu"] + a["cpu_host"])
     for name, unit, work, _ in workloads(args):
         add(name, unit, lambda a, work=work: speed(a, work))
         add(name, "CPU s/GiB" if work else "CPU s/1000", lambda a, work=work: cost(a, work))
@@ -294,10 +286,12 @@ def measure(args, work):
     names = ["ours"] if args.alone else ["ours", "libguestfs"]
     results = Results()
     report = {"size_mib": args.size_mib, "rounds": args.rounds, "cpus": os.cpu_count()}
+    clones.build(work)
     if not args.alone:
         build_peers_appliance(m.image("libguestfs"), work)
     if not args.only or "launch" in args.only:
-        launches(names, m, args.rounds, results)
+        clones.launches(names, m, args.rounds, results)
+        report["together"] = clones.together(m, args.rounds)
     transfers(names, m, args, results)
     report["host_copy_MBps"] = [round(r) for r in host_copy(m, args.rounds)]
     if not args.only or "memory" in args.only:
@@ -314,6 +308,9 @@ def show(report):
         report["size_mib"], report["rounds"], report["cpus"], report["load"]))
     print(table(report["rows"]))
     print("\ncp + fsync on the host: %s MB/s" % report["host_copy_MBps"])
+    for row in report.get("together", []):
+        print("%d VMs from a template: %.2f s together, PSS %s MiB, idle %.2f %% of a core each"
+              % (clones.TOGETHER, row["s"], row["pss_mib"], row["idle_cpu_percent"]))
     for row in report.get("rss_mib", []):
         print("our RSS, %(mib)d MiB moved: upload %(upload)s, download %(download)s MiB" % row)
     print("\n".join(report.get("coroutines", {}).get("lines", [])))

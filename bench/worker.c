@@ -189,6 +189,9 @@ static const struct command {
     {"download", cmd_download},
     {"cancel", cmd_cancel},
     {"cancel_launch", cmd_cancel_launch},
+    {"template", cmd_template},
+    {"clones", cmd_clones},
+    {"end_clones", cmd_end_clones},
 };
 
 static const struct command *find(const char *name)

@@ -24,4 +24,9 @@ int number(const struct worker *w, int i);
 int cmd_cancel(struct worker *w);
 int cmd_cancel_launch(struct worker *w);
 
+/* clones.c */
+int cmd_template(struct worker *w);
+int cmd_clones(struct worker *w);
+int cmd_end_clones(struct worker *w);
+
 #endif

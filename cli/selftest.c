@@ -30,16 +30,34 @@ static void report_accel(struct report *r, struct session *s)
     report_add(r, NOTE, "accel", "%s, because kvm does not work here: %s", accel, why);
 }
 
+static void report_template(struct report *r, const ferry_launch_times *t)
+{
+    if (t->restored)
+        report_add(r, GOOD, "template", "the launch went on from one");
+    else if (t->template_missing)
+        report_add(r, NOTE, "template",
+                   "none that can be used yet; one is made behind a launch, or by "
+                   "\"gferry template build\"");
+    else
+        report_add(r, NOTE, "template", "not asked for");
+    report_value(r, "launch", "restored", json_boolean(t->restored));
+}
+
 static void report_launch(struct report *r, struct session *s)
 {
     ferry_launch_times t = {0};
     ferry_vm_get_launch_times(s->vm, &t);
-    report_add(r, GOOD, "launch", "%u ms (prepare %u, boot %u, hello %u)", t.total_ms,
-               t.prepare_ms, t.boot_ms, t.hello_ms);
+    report_add(r, GOOD, "launch",
+               "%u ms (prepare %u, %s %u, hello %u, drives %u, settle %u)", t.total_ms,
+               t.prepare_ms, t.restored ? "restore" : "boot", t.boot_ms, t.hello_ms,
+               t.drives_ms, t.settle_ms);
+    report_template(r, &t);
     report_value(r, "launch", "total_ms", json_integer(t.total_ms));
     report_value(r, "launch", "prepare_ms", json_integer(t.prepare_ms));
     report_value(r, "launch", "boot_ms", json_integer(t.boot_ms));
     report_value(r, "launch", "hello_ms", json_integer(t.hello_ms));
+    report_value(r, "launch", "drives_ms", json_integer(t.drives_ms));
+    report_value(r, "launch", "settle_ms", json_integer(t.settle_ms));
     report_accel(r, s);
 }
 

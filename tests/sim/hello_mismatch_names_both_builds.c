@@ -100,6 +100,12 @@ static const struct greeting greetings[] = {
      24,
      -FERRY_EMISMATCH,
      "the daemon is build ?[2 (API z)"},
+    {"the host's flag",
+     {0, 0, 0,   8,   0,   0,   0, 0, FERRY_HELLO, FERRY_FRAME_AGAIN,
+      0, 0, 'G', 'f', 'R', 'y', 0, 1, 0,           0},
+     20,
+     -FERRY_EPROTO,
+     "asks for another HELLO"},
 };
 
 static FERRY_CO int greet(void *arg)
@@ -133,12 +139,59 @@ static void strange_greetings(void **state)
         assert_int_equal(run_in_task(greet, (void *)&greetings[i]), 0);
 }
 
+static FERRY_CO int say_hello(void *arg)
+{
+    ferry_error e = {0};
+    return ferry_conn_hello(arg, "ab", "daemon", &e);
+}
+
+static ferry_conn *new_conn(ferry_link *link, bool server, bool again)
+{
+    ferry_conn_opts o = {.server = server, .again = again};
+    ferry_conn *c = NULL;
+    fake_equal(ferry_conn_new(ferry_self_loop(), link, &o, &c), 0);
+    return c;
+}
+
+/* A template's daemon has greeted whoever made it; the host that goes on from there has heard
+ * nothing, and asks. */
+static FERRY_CO int greet_again(void *arg)
+{
+    (void)arg;
+    wire_faults good = WIRE_GOOD;
+    ferry_link *ends[2];
+    wire_new(&good, &good, ends);
+    ferry_conn *daemon = new_conn(ends[0], true, false);
+    ferry_scope s;
+    ferry_scope_open(&s, 0);
+    fake_equal(ferry_spawn(&s, "daemon", say_hello, daemon), 0);
+
+    FERRY_AUTO(buf) ferry_buf *first = NULL;
+    fake_equal(ferry_buf_new(256, &first), 0);
+    fake_check(ferry_link_read(ends[1], first) > FERRY_FRAME_HEADER);
+
+    ferry_error e = {0};
+    ferry_conn *host = new_conn(ends[1], false, true);
+    fake_equal(ferry_conn_hello(host, "ab", "host", &e), 0);
+    fake_equal(ferry_scope_join(&s), 0);
+    ferry_conn_free(host);
+    ferry_conn_free(daemon);
+    return 0;
+}
+
+static void is_said_again_when_asked(void **state)
+{
+    (void)state;
+    assert_int_equal(run_in_task(greet_again, NULL), 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(other_hash),
         cmocka_unit_test(same_hash),
         cmocka_unit_test(strange_greetings),
+        cmocka_unit_test(is_said_again_when_asked),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
