@@ -170,8 +170,9 @@ static void add_controllers(struct out *o, const ferry_argv_in *in)
     end(o);
 }
 
-static void add_usr(struct out *o, const ferry_argv_in *in)
+static void add_usr(struct out *o, const ferry_domain_in *d)
 {
+    const ferry_argv_in *in = d->spec->in;
     begin(o, "disk");
     attr(o, "type", "file");
     attr(o, "device", "disk");
@@ -180,7 +181,15 @@ static void add_usr(struct out *o, const ferry_argv_in *in)
     attr(o, "type", "raw");
     attr(o, "ioeventfd", ioeventfd(in));
     end(o);
-    one(o, "source", "file", in->usr);
+    begin(o, "source");
+    attr(o, "file", in->usr);
+    if (d->owner == FERRY_OWNER_QEMU) {
+        begin(o, "seclabel");
+        attr(o, "model", "dac");
+        attr(o, "relabel", "no");
+        end(o);
+    }
+    end(o);
     begin(o, "target");
     attr(o, "dev", "vda");
     attr(o, "bus", "virtio");
@@ -283,14 +292,14 @@ static void write_domain(struct out *o, const ferry_domain_in *d)
     if (in->qemu)
         text(o, "emulator", in->qemu);
     add_controllers(o, in);
-    add_usr(o, in);
+    add_usr(o, d);
     for (unsigned i = 0; i < in->ndrives; i++)
         add_drive(o, &in->drives[i]);
     add_channels(o);
     one(o, "memballoon", "model", "none");
     end(o);
 
-    if (d->as_caller)
+    if (d->owner == FERRY_OWNER_CALLER)
         add_label(o, d);
     end(o);
 }

@@ -8,12 +8,19 @@
 #include <stdbool.h>
 #include <sys/types.h>
 
+/* Whose files are while the domain runs. */
+enum ferry_domain_owner {
+    FERRY_OWNER_ANY,    /* libvirtd has no DAC driver: nothing changes its owner */
+    FERRY_OWNER_CALLER, /* nothing changes its owner: qemu runs as the caller */
+    FERRY_OWNER_QEMU,   /* images are given to libvirt's user, as always; not usr.img,
+                         * which other domains have too */
+    FERRY_OWNERS,
+};
+
 typedef struct ferry_domain_in {
     const ferry_libvirt_spec *spec;
     const char *name; /* of the domain, unique on its host */
-    /* The daemon has libvirt's DAC driver and is on our host: qemu runs as the caller, and
-     * no file changes its owner. */
-    bool as_caller;
+    enum ferry_domain_owner owner;
     uid_t uid;
     gid_t gid;
 } ferry_domain_in;

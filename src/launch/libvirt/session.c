@@ -54,7 +54,7 @@ struct session {
     /* Set once, by start. */
     char *uri;
     char *name;
-    char *xml, *xml_as_caller;
+    char *xml[FERRY_OWNERS];
     int control, channel, console, words; /* -1 once a pump has it */
 
     /* The thread's. */
@@ -94,8 +94,8 @@ static void unref(void *opaque)
     close_fd(&s->pidfd);
     free(s->uri);
     free(s->name);
-    free(s->xml);
-    free(s->xml_as_caller);
+    for (int i = 0; i < FERRY_OWNERS; i++)
+        free(s->xml[i]);
     pthread_cond_destroy(&s->changed);
     pthread_mutex_destroy(&s->lock);
     free(s);
@@ -275,9 +275,11 @@ static int create(struct session *s)
     pthread_mutex_lock(&s->lock);
     s->local = local;
     pthread_mutex_unlock(&s->lock);
-    const char *xml = local && has_dac(s->conn) ? s->xml_as_caller : s->xml;
+    enum ferry_domain_owner owner = !has_dac(s->conn) ? FERRY_OWNER_ANY
+                                    : local           ? FERRY_OWNER_CALLER
+                                                      : FERRY_OWNER_QEMU;
     s->domain =
-        virDomainCreateXML(s->conn, xml,
+        virDomainCreateXML(s->conn, s->xml[owner],
                            VIR_DOMAIN_START_PAUSED | VIR_DOMAIN_START_AUTODESTROY);
     if (!s->domain) {
         say_error(s);
@@ -490,10 +492,11 @@ static int describe(struct session *s, const ferry_libvirt_spec *spec)
                           .name = s->name,
                           .uid = geteuid(),
                           .gid = getegid()};
-    if (r == 0)
-        r = ferry_domain_xml(&in, &s->xml);
-    in.as_caller = true;
-    return r < 0 ? r : ferry_domain_xml(&in, &s->xml_as_caller);
+    for (int i = 0; i < FERRY_OWNERS && r == 0; i++) {
+        in.owner = (enum ferry_domain_owner)i;
+        r = ferry_domain_xml(&in, &s->xml[i]);
+    }
+    return r;
 }
 
 static int keep(int fd, int *ret)

@@ -21,7 +21,7 @@ static const ferry_drive drives[] = {
     {.path = scratch, .format = raw, .scratch_bytes = 512, .target = 2},
 };
 
-static char *build(ferry_accel accel, bool as_caller)
+static char *build(ferry_accel accel, enum ferry_domain_owner owner)
 {
     ferry_argv_in in = {
         .platform = ferry_platform_find("x86_64"),
@@ -39,7 +39,7 @@ static char *build(ferry_accel accel, bool as_caller)
     ferry_libvirt_spec spec = {.in = &in, .append = append};
     ferry_domain_in d = {.spec = &spec,
                          .name = "ferry-1",
-                         .as_caller = as_caller,
+                         .owner = owner,
                          .uid = 4294967294u,
                          .gid = 7};
     char *xml = NULL;
@@ -62,7 +62,7 @@ static void has_not(const char *xml, const char *what)
 static void emulated(void **state)
 {
     (void)state;
-    FERRY_AUTO(mem) char *xml = build(FERRY_ACCEL_TCG, true);
+    FERRY_AUTO(mem) char *xml = build(FERRY_ACCEL_TCG, FERRY_OWNER_CALLER);
     has(xml, "<domain type=\"qemu\">\n <name>ferry-1</name>\n"
              " <memory unit=\"MiB\">768</memory>\n <vcpu>2</vcpu>\n");
     has(xml, "<type arch=\"x86_64\" machine=\"q35\">hvm</type>\n"
@@ -84,7 +84,7 @@ static void emulated(void **state)
 static void disks(void **state)
 {
     (void)state;
-    FERRY_AUTO(mem) char *xml = build(FERRY_ACCEL_TCG, true);
+    FERRY_AUTO(mem) char *xml = build(FERRY_ACCEL_TCG, FERRY_OWNER_CALLER);
     /* libxml2 escapes no more than has to be. */
     has(xml, "<source file=\"/d/&lt;a&gt; &amp; &quot;b&quot; 'c'.img\"/>\n"
              "   <target dev=\"sda\" bus=\"scsi\"/>\n   <serial>ferry0</serial>\n"
@@ -107,11 +107,22 @@ static void disks(void **state)
 static void with_kvm(void **state)
 {
     (void)state;
-    FERRY_AUTO(mem) char *xml = build(FERRY_ACCEL_KVM, false);
+    FERRY_AUTO(mem) char *xml = build(FERRY_ACCEL_KVM, FERRY_OWNER_ANY);
     has(xml, "<domain type=\"kvm\">");
     has(xml, "<cpu mode=\"host-passthrough\" check=\"none\"/>");
     has(xml, "<driver ioeventfd=\"on\"/>");
-    has_not(xml, "seclabel"); /* another host's libvirtd does what it always does */
+    has_not(xml, "seclabel"); /* no driver: libvirt would refuse one */
+}
+
+/* Another host's libvirtd gives images to its user. usr.img stayed that user's for ever. */
+static void on_another_host(void **state)
+{
+    (void)state;
+    FERRY_AUTO(mem) char *xml = build(FERRY_ACCEL_TCG, FERRY_OWNER_QEMU);
+    has(xml,
+        "<source file=\"/a/usr.img\">\n    <seclabel model=\"dac\" relabel=\"no\"/>");
+    has_not(xml, "<label>");
+    has(xml, "<source file=\"/d/b.qcow2\"/>");
 }
 
 /* 26 letters, then two of them. */
@@ -146,6 +157,7 @@ int main(void)
         cmocka_unit_test(emulated),
         cmocka_unit_test(disks),
         cmocka_unit_test(with_kvm),
+        cmocka_unit_test(on_another_host),
         cmocka_unit_test(many_disks_have_names),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
