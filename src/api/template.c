@@ -135,6 +135,7 @@ static void add(const ferry_template_entry *entry, void *arg)
     find_arg(entry->what, "-accel", accel, sizeof accel);
     find_arg(entry->what, "-m", memory, sizeof memory);
     find_arg(entry->what, "-smp", cpus, sizeof cpus);
+    memory[strcspn(memory, ",")] = '\0'; /* room for a lane */
     if (*entry->what)
         snprintf(info->what, sizeof info->what, "%s, %s MiB, %s CPU%s", accel, memory,
                  cpus, strcmp(cpus, "1") == 0 ? "" : "s");
