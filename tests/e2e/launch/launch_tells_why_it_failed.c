@@ -171,6 +171,7 @@ static FERRY_CO int appliance_body(void *arg)
 
     copy_appliance();
     shell("rm app/initramfs && head -c 64k /dev/zero | tr '\\0' x > app/initramfs");
+    write_manifest(app);
     struct launch panic = {.spec = {.appliance = app}};
     fails(&panic,
           (struct expected){-FERRY_ELAUNCH,
@@ -178,6 +179,7 @@ static FERRY_CO int appliance_body(void *arg)
 
     copy_appliance();
     shell("rm app/vmlinux && echo nothing > app/vmlinux");
+    write_manifest(app);
     struct launch kernel = {.spec = {.appliance = app}};
     fails(&kernel, (struct expected){-FERRY_ELAUNCH, {"qemu"}});
 

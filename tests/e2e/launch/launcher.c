@@ -60,6 +60,15 @@ void shell(const char *fmt, ...)
     }
 }
 
+void write_manifest(const char *appliance)
+{
+    shell("cd %s && rm -f manifest.json && sha256sum initramfs qboot.rom usr.img "
+          "vmlinux |"
+          " awk '{ s = s (s ? \", \" : \"\") \"\\\"\" $2 \"\\\": \\\"\" $1 \"\\\"\" }"
+          " END { print \"{\\\"sha256\\\": {\" s \"}}\" }' > manifest.json",
+          appliance);
+}
+
 /* ---- a launch ---------------------------------------------------------------------- */
 
 void add_image(struct launch *l, const char *name, const char *format, bool readonly)

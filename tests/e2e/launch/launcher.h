@@ -23,6 +23,9 @@ extern char scratch[64]; /* that directory */
 /* Runs a command line; fails the test unless it succeeds. */
 void shell(const char *fmt, ...) FERRY_PRINTF(1, 2);
 
+/* A manifest of what is in this directory now: it was built like that. */
+void write_manifest(const char *appliance);
+
 struct launch {
     ferry_machine_spec spec;
     ferry_drive drives[8];
