@@ -168,7 +168,8 @@ static void add_base(struct args *a, const ferry_argv_in *in)
     add(a, "none");
     add(a, "-no-reboot"); /* a panic (panic=-1) ends qemu rather than booting again */
     add(a, "-name");
-    add(a, "guestferry");
+    /* Threads with names, for top -H and gdb. */
+    add(a, "guestferry,debug-threads=on");
 
     add(a, "-machine");
     add(a, "%s%s", p->machine, in->ram == FERRY_RAM_OWN ? "" : ",memory-backend=ram");

@@ -167,6 +167,26 @@ static void source_becomes_shorter(void **state)
     assert_guest_ls("/d", "file");
 }
 
+/* A log that is written to: what there was at the start is what goes. */
+static void source_becomes_longer(void **state)
+{
+    (void)state;
+    struct want w = {.bytes = 1};
+    const char *big = scratch("growing");
+    make_file(big, 64 * MIB, 4);
+    assert_ok(ferry_upload_start(vm, big, "/d/longer", NULL, &w.op, &err));
+    assert_true(eventually(has_moved, &w));
+    put_bytes(big, 64 * MIB, MIB, 5);
+    assert_int_equal(ferry_op_wait(w.op, -1), 0);
+    assert_ok(ferry_op_error(w.op, &err));
+    ferry_op_free(w.op);
+    assert_int_equal(guest_stat("/d/longer").size, 64 * MIB);
+    assert_int_equal(truncate(big, 64 * MIB), 0);
+    assert_ok(ferry_download(vm, "/d/longer", scratch("returned"), NULL, &err));
+    assert_same_file(big, scratch("returned"));
+    assert_ok(ferry_rm(vm, "/d/longer", &err));
+}
+
 static void disk_is_full(void **state)
 {
     (void)state;
@@ -284,6 +304,7 @@ int main(void)
         vm_test(freed_while_pending),
         vm_test(timed_out),
         vm_test(source_becomes_shorter),
+        vm_test(source_becomes_longer),
         vm_test(disk_is_full),
         vm_test(full_disk_is_told_while_the_source_is_silent),
         vm_test(target_cannot_be),

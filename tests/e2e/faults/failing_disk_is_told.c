@@ -1,54 +1,24 @@
 /* The disk under the image fails: reads, writes, or all of it for good. The op that met it says EIO
  * (or EROFS, once the guest's kernel has given the file system up), the VM goes on and so does
- * every other one; when the disk is well again, so is the image.
- *
- *      qemu -- file -- nbdfuse -- nbdkit (error filter: fails while a file is there) -- disk.img */
+ * every other one; when the disk is well again, so is the image. nbdkit's error filter fails
+ * while a file is there. */
 #include "faults.h"
+#include "served.h"
 
 #include <signal.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #define LEN (8 * MIB)
-/* Longer than the test may take: should it crash, they go by themselves. */
-#define SERVED_S 280
-
 static ferry_vm *frail;
 static char *content;
 
-static bool exists(void *path)
-{
-    return access(path, F_OK) == 0;
-}
-
-static bool is_gone(void *path)
-{
-    return access(path, F_OK) != 0;
-}
-
 static void serve(void)
 {
-    host("mkdir -p '%s' && rm -f '%s' '%s'", scratch("m"), scratch("read"),
-         scratch("write"));
-    host("cd '%s' && setsid timeout %d nbdkit -f -P nbdkit.pid -U - --filter=error "
-         "file frail.img "
-         "error=EIO error-pread-rate=100%% error-pread-file=$PWD/read "
-         "error-pwrite-rate=100%% error-pwrite-file=$PWD/write "
-         "--run 'nbdfuse -P nbdfuse.pid m/frail.img \"$uri\"' >nbdkit.log 2>&1 &",
-         scratch("."), SERVED_S);
-    if (!eventually(exists, (void *)scratch("nbdfuse.pid")))
-        fail_msg("%s", host("cat '%s'", scratch("nbdkit.log")));
-}
-
-/* nbdkit ends with its nbdfuse, which ends with its mount. */
-static void unserve(void)
-{
-    const char *said;
-    host_status(&said, "umount '%s' && rm -f '%s'", scratch("m"),
-                scratch("nbdfuse.pid"));
-    eventually(is_gone, (void *)scratch("m/frail.img"));
+    host("rm -f '%s' '%s'", scratch("read"), scratch("write"));
+    served_start("--filter=error file frail.img error=EIO "
+                 "error-pread-rate=100% error-pread-file=$PWD/read "
+                 "error-pwrite-rate=100% error-pwrite-file=$PWD/write");
 }
 
 static void up(void)
@@ -59,13 +29,9 @@ static void up(void)
 
 static int setup(void **state)
 {
-    const char *said;
-    if (access("/dev/fuse", R_OK | W_OK) < 0 ||
-        host_status(&said, "command -v nbdkit && command -v nbdfuse") != 0)
-        skip_all("needs /dev/fuse, nbdkit and nbdfuse (libnbd-bin)");
+    served_needs();
     faults_setup(state);
-    host("truncate -s 128M '%s' && mkfs.ext4 -q -F -E lazy_itable_init=0 '%s'",
-         scratch("frail.img"), scratch("frail.img"));
+    served_make();
     content = filled(LEN, 1);
     serve();
     assert_ok(ferry_vm_new(ctx, NULL, &frail, &err));
@@ -79,7 +45,7 @@ static int setup(void **state)
 static int teardown(void **state)
 {
     ferry_vm_free(frail);
-    unserve();
+    served_stop();
     free(content);
     return faults_teardown(state);
 }
