@@ -55,15 +55,12 @@ static void region_run(void *arg)
     d->r = ferryd_source_region(&d->source, d->next, d->end, &d->hole, &d->data);
 }
 
-/* A slot of the lane, which may be too small for all of *len, or memory of our own. */
-static FERRY_CO int get_buf(struct download *d, size_t *len, ferry_buf **ret)
+/* For as much of what is left of the region as goes into one: a slot of the lane, or memory of our
+ * own. */
+static FERRY_CO int get_buf(struct download *d, ferry_buf **ret)
 {
-    int r = ferry_stream_slot(d->call->stream, *len, ret);
-    if (r == 0)
-        return ferry_buf_new(FERRYD_PIECE, ret);
-    if (r > 0 && (*ret)->cap < *len)
-        *len = (*ret)->cap;
-    return r < 0 ? r : 0;
+    int r = ferry_stream_slot(d->call->stream, d->data, ret);
+    return r == 0 ? ferry_buf_new(FERRYD_PIECE, ret) : r < 0 ? r : 0;
 }
 
 /* The next piece: 1, its place in file and ring, and its buffer there; 0 at the end. In order, and so
@@ -85,11 +82,11 @@ static FERRY_CO int plan_next(struct download *d, uint64_t *ret_offset, size_t *
         d->next += d->hole;
     }
 
-    size_t len = d->data < FERRYD_PIECE ? (size_t)d->data : FERRYD_PIECE;
     ferry_buf *buf = NULL;
-    int r = get_buf(d, &len, &buf);
+    int r = get_buf(d, &buf);
     if (r < 0)
         return r;
+    size_t len = d->data < buf->cap ? (size_t)d->data : buf->cap;
     *ret_number = d->planned++;
     *ret_offset = d->next;
     *ret_len = len;

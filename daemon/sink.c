@@ -61,7 +61,8 @@ static int write_as_is(int fd, const struct ferryd_batch *b)
 /* Whole blocks of an aligned copy directly, what is left behind them buffered. */
 static int write_copy(const struct ferryd_target *t, const struct ferryd_batch *b)
 {
-    FERRY_AUTO(mem) char *copy = aligned_alloc(FERRY_BUF_ALIGN, FERRYD_BATCH);
+    size_t room = (b->len + FERRY_BUF_ALIGN - 1) / FERRY_BUF_ALIGN * FERRY_BUF_ALIGN;
+    FERRY_AUTO(mem) char *copy = aligned_alloc(FERRY_BUF_ALIGN, room);
     if (!copy)
         return -ENOMEM;
     size_t len = 0;

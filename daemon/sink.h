@@ -16,7 +16,7 @@
 #include "base/buf.h"
 
 /* One write(2): long enough that its fixed cost vanishes, short enough that a cancel never waits
- * long for it. */
+ * long for it. One that has a slot of the lane is longer by as much. */
 #define FERRYD_BATCH (1024 * 1024)
 #define FERRYD_BATCH_SLICES 64
 

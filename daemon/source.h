@@ -13,7 +13,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-/* One read(2). */
+/* One read(2), unless it is into a slot of the lane. */
 #define FERRYD_PIECE (1024 * 1024)
 
 struct ferryd_source {

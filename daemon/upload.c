@@ -80,10 +80,12 @@ static void batch_lost(struct upload *u, const struct ferryd_batch *b)
         u->lost = b->offset;
 }
 
-/* Moves as much of u->rest into the batch as it has room for. */
+/* Moves as much of u->rest into the batch as it has room for; a slot of the lane is written at
+ * once, however large. */
 static void batch_add(struct upload *u, struct ferryd_batch *b)
 {
-    size_t n = min_size(u->rest.len, FERRYD_BATCH - b->len);
+    bool lent = ferry_buf_is_lent(u->rest.buf);
+    size_t n = lent ? u->rest.len : min_size(u->rest.len, FERRYD_BATCH - b->len);
     b->slice[b->n++] = (ferry_slice){ferry_buf_ref(u->rest.buf), u->rest.data, n};
     b->len += n;
     u->rest.data += n;

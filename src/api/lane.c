@@ -11,10 +11,10 @@
 #include <string.h>
 #include <sys/mman.h>
 
-/* 1 MiB: what the guest's disk takes in one request; half of it costs a third of the speed, twice
- * as much gives nothing more (docs/performance.md). 8: one transfer has 4 (proto/lane.h), one being
- * filled, one on its way, and two being written. */
-static const ferry_lane_shape shape = {.slot = 1024 * 1024, .up = 8, .down = 8};
+/* 2 MiB: a slot costs the guest a dozen changes of threads, which under TCG are dear: with 1 MiB an
+ * upload takes half as much CPU again (docs/performance.md). 8: one transfer has 4 (proto/lane.h), one
+ * being filled, one on its way, and two being written. */
+static const ferry_lane_shape shape = {.slot = 2 * 1024 * 1024, .up = 8, .down = 8};
 
 static bool is_off(void)
 {
