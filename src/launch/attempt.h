@@ -30,7 +30,7 @@ struct ferry_machine {
     /* of the attempt that is going on */
     ferry_ram ram;
     ferry_template template;         /* RAM_PRIVATE: what it goes on from */
-    char *template_key;              /* malloced; NULL: none has been looked for */
+    char *template_key;              /* malloced; of what is being made */
     int template_ram, template_lock; /* RAM_SHARED: what it makes; -1 */
     bool greeted; /* what fails from here on is no template's fault */
     ferry_template_use template_use;
@@ -67,7 +67,7 @@ ferry_argv_in ferry_attempt_argv(const ferry_machine *m);
 /* ---- restore.c ----------------------------------------------------------------------- */
 
 /* Opens the template of this attempt: 0 and m->template; -FERRY_ENOENT: there is none; else what
- * is wrong with it. Fills m->template_key. */
+ * is wrong with it. */
 FERRY_CO int ferry_restore_find(ferry_machine *m, ferry_error *e);
 /* qemu has been started on it: takes in the state, greets, plugs the drives. */
 FERRY_CO int ferry_restore(ferry_machine *m, const ferry_machine_hooks *hooks,
