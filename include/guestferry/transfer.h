@@ -40,7 +40,7 @@ extern "C" {
  *           ferry_leftover.resumed. Implies keep_partial. A source that cannot be read again
  *           (a pipe) starts over, too. Not with in_place and offset (FERRY_EINVAL). FERRY_EBUSY:
  *           another upload is at the partial
- * verify    both sides compute a checksum (XXH3, 128 bits) of what is sent, while it is; before anything
+ * verify    both sides compute a checksum (XXH64) of what is sent, while it is; before anything
  *           is put in its place they are compared. Another one: FERRY_EIO, and the target is as it
  *           was (in place: what was written stays). Against bytes that change on their way from the source
  *           to the file system of the image; what a disk does to them is not read again

@@ -11,17 +11,17 @@
 
 int ferry_seal_init(ferry_seal *s)
 {
-    *s = (ferry_seal){.state = XXH3_createState()};
+    *s = (ferry_seal){.state = XXH64_createState()};
     if (!s->state)
         return -ENOMEM;
-    XXH3_128bits_reset(s->state);
+    XXH64_reset(s->state, 0);
     return 0;
 }
 
 void ferry_seal_done(ferry_seal *s)
 {
     ferry_slice_done(&s->held.data);
-    XXH3_freeState(s->state);
+    XXH64_freeState(s->state);
     *s = (ferry_seal){0};
 }
 
@@ -34,7 +34,7 @@ static void add_hole(ferry_seal *s)
     if (s->hole == 0)
         return;
     ferry_put64(length, s->hole);
-    XXH3_128bits_update(s->state, length, sizeof length);
+    XXH64_update(s->state, length, sizeof length);
     s->hole = 0;
 }
 
@@ -43,15 +43,14 @@ static void add_data(ferry_seal *s, const ferry_slice *data)
     if (data->len == 0)
         return;
     add_hole(s);
-    XXH3_128bits_update(s->state, data->data, data->len);
+    XXH64_update(s->state, data->data, data->len);
 }
 
 static void digest(ferry_seal *s, uint8_t ret[FERRY_SEAL_SIZE])
 {
     add_hole(s);
-    XXH128_hash_t h = XXH3_128bits_digest(s->state);
-    ferry_put64(ret, h.high64);
-    ferry_put64(ret + 8, h.low64);
+    XXH64_hash_t h = XXH64_digest(s->state);
+    ferry_put64(ret, h);
 }
 
 /* ---- writing ---------------------------------------------------------------------------- */

@@ -12,7 +12,7 @@
 #define MIB (1024 * 1024)
 
 /* One job of the daemon, its pipeline, and on both sides of a piece. */
-static const size_t sizes[] = {0, 1, 15, 16, 17, 4096, 5000, MIB, 5 * MIB + 3};
+static const size_t sizes[] = {0, 1, 7, 8, 9, 4096, 5000, MIB, 5 * MIB + 3};
 #define NSIZES (sizeof sizes / sizeof *sizes)
 
 static FERRY_CO ferry_stream *open_upload(struct guest *g)
