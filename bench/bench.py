@@ -94,6 +94,43 @@ def stat(flight, count):
     return run
 
 
+def tree(m, files):
+    """Files of 4 KiB, a hundred in a directory; beside them room for what comes back."""
+    path = m.path("tree%d" % files)
+    if not os.path.isdir(path):
+        for i in range(files):
+            directory = os.path.join(path, "d%d" % (i // 100))
+            os.makedirs(directory, exist_ok=True)
+            with open(os.path.join(directory, "f%d" % i), "wb") as f:
+                f.write(os.urandom(4096))
+    return path
+
+
+def tree_in(files):
+    def run(side, m):
+        source = tree(m, files)
+        side.tell("rm", "/" + os.path.basename(source))
+        side.tell("sync")
+        return dict(side.tell("copy_in", source, "/"), count=files)
+
+    return run
+
+
+def tree_out(files):
+    """What tree_in has left; once in, it lies in the guests' caches, theirs and ours."""
+    def run(side, m):
+        source, out = tree(m, files), m.path(side.name + ".tree")
+        shutil.rmtree(out, ignore_errors=True)
+        os.mkdir(out)
+        answer = side.tell("copy_out", "/" + os.path.basename(source), out)
+        if subprocess.run(["diff", "-r", source, out + "/" + os.path.basename(source)],
+                          check=False).returncode != 0:
+            sys.exit("bench: %s: the tree that came back differs" % side.name)
+        return dict(answer, count=files)
+
+    return run
+
+
 def workloads(args):
     """(name, unit, work, run): unit "MB/s" or "1/s"; work in MiB, or counted by the answer."""
     n = 4 if args.quick else 1
@@ -106,6 +143,10 @@ def workloads(args):
         ("4 KiB uploads, 32 in flight", "1/s", 0, small(32, 2000 // n, 40 // n)),
         ("stat", "1/s", 0, stat(1, 2000 // n)),
         ("stat, 64 in flight", "1/s", 0, stat(64, 20000 // n)),
+    ] + [
+        (f"tree of {files} files {way}", "1/s", 0, run(files))
+        for files in ((10, 2000) if args.quick else (10, 2000, 20000))
+        for way, run in (("in, flushed", tree_in), ("out", tree_out))
     ]
 
 

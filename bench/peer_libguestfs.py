@@ -73,6 +73,13 @@ class Peer:
     def sync(self):
         self.g.sync()
 
+    def copy_in(self, local, directory):
+        self.g.copy_in(local, directory)
+        self.g.sync()
+
+    def copy_out(self, path, local):
+        self.g.copy_out(path, local)
+
     def upload(self, src, dst, sync):
         self.g.upload(src, dst)
         if int(sync):

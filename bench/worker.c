@@ -101,6 +101,18 @@ static int cmd_download(struct worker *w)
     return ferry_download(w->vm, word(w, 1), word(w, 2), NULL, &w->e);
 }
 
+/* copy_in LOCAL DIR, flushed; copy_out PATH LOCAL */
+static int cmd_copy_in(struct worker *w)
+{
+    int r = ferry_copy_in(w->vm, word(w, 1), word(w, 2), NULL, &w->e);
+    return r == 0 ? ferry_sync(w->vm, &w->e) : r;
+}
+
+static int cmd_copy_out(struct worker *w)
+{
+    return ferry_copy_out(w->vm, word(w, 1), word(w, 2), NULL, &w->e);
+}
+
 /* ---- many of one kind -------------------------------------------------------------- */
 
 typedef int start_fn(struct worker *w, int i, ferry_op **ret);
@@ -184,6 +196,8 @@ static const struct command {
     {"rm", cmd_rm},
     {"sync", cmd_sync},
     {"upload", cmd_upload},
+    {"copy_in", cmd_copy_in},
+    {"copy_out", cmd_copy_out},
     {"small", cmd_small},
     {"stat", cmd_stat},
     {"download", cmd_download},
