@@ -42,6 +42,9 @@ static const char help[] =
 /* The guest's RAM, and what qemu itself takes. */
 #define MEMORY_WANTED ((uint64_t)768 << 20)
 
+/* What an appliance says of itself. */
+#define MANIFEST "manifest.json"
+
 /* ---- versions ---------------------------------------------------------------------- */
 
 /* PRETTY_NAME of os-release(5); "" if there is none. */
@@ -91,45 +94,55 @@ static void check_program(struct report *r, const char *name, const char *progra
                    output);
 }
 
-/* The bytes of its files; 0: one is missing, which has been said. */
-static uint64_t size_appliance(struct report *r, const char *dir)
+/* Adds the bytes of a file of it; false: it is missing, which has been said. */
+static bool size_file(struct report *r, const char *dir, const char *name,
+                      uint64_t *bytes)
 {
-    static const char *const files[] = {"vmlinux", "initramfs", "usr.img", "qboot.rom",
-                                        "manifest.json"};
-    uint64_t bytes = 0;
-    for (size_t i = 0; i < sizeof files / sizeof *files; i++) {
-        FERRY_AUTO(mem) char *path = text_join(dir, files[i]);
-        struct stat st;
-        if (path && stat(path, &st) == 0) {
-            bytes += (uint64_t)st.st_size;
-            continue;
-        }
-        report_add(r, BAD, "appliance", "%s: %s", path ? path : files[i],
-                   strerror(errno));
-        return 0;
+    FERRY_AUTO(mem) char *path = text_join(dir, name);
+    struct stat st;
+    if (path && stat(path, &st) == 0) {
+        *bytes += (uint64_t)st.st_size;
+        return true;
     }
-    return bytes;
+    report_add(r, BAD, "appliance", "%s: %s", path ? path : name, strerror(errno));
+    return false;
 }
 
 /* That its files are those of its manifest is for the launch to say. */
-static void check_appliance(struct report *r)
+static void check_appliance(struct report *r, const char *dir, json_t *manifest)
 {
-    const char *dir = getenv("FERRY_APPLIANCE");
-    if (!dir || !*dir)
-        dir = FERRY_CONFIG_APPLIANCE;
     report_value(r, "versions", "appliance", json_text(dir));
-    uint64_t bytes = size_appliance(r, dir);
-    FERRY_AUTO(mem) char *manifest = text_join(dir, "manifest.json");
-    if (!bytes || !manifest)
+    uint64_t bytes = 0;
+    if (!size_file(r, dir, MANIFEST, &bytes))
         return;
+    const char *name;
+    json_t *sum;
+    json_object_foreach(json_object_get(manifest, "sha256"), name, sum)
+    {
+        if (!size_file(r, dir, name, &bytes))
+            return;
+    }
 
     char size[TEXT_MAX];
-    FERRY_AUTO(json) json_t *doc = json_load_file(manifest, 0, NULL);
     const char *kernel = "?";
-    json_unpack(doc, "{s:{s:s}}", "kernel", "release", &kernel);
+    json_unpack(manifest, "{s:{s:s}}", "kernel", "release", &kernel);
     text_bytes(bytes, size);
     report_add(r, GOOD, "appliance", "%s: %s, kernel %s", dir, size, kernel);
     report_value(r, "versions", "appliance_kernel", json_string(kernel));
+}
+
+/* That of the appliance's architecture, which is the host's where it says nothing. */
+static void check_qemu(struct report *r, const json_t *manifest)
+{
+    struct utsname host;
+    char program[80];
+    const char *given = getenv("FERRY_QEMU");
+    const char *arch = json_string_value(json_object_get(manifest, "arch"));
+    if (!arch)
+        arch = uname(&host) == 0 ? host.machine : "x86_64";
+    snprintf(program, sizeof program, "qemu-system-%s", arch);
+    check_program(r, "qemu", given && *given ? given : program, "qemu-system",
+                  "it runs the appliance");
 }
 
 /* ---- limits ------------------------------------------------------------------------ */
@@ -244,13 +257,17 @@ static void check_libvirt(struct report *r, const struct options *o)
 
 static void look(struct report *r, const struct options *o)
 {
-    const char *qemu = getenv("FERRY_QEMU");
+    const char *dir = getenv("FERRY_APPLIANCE");
+    if (!dir || !*dir)
+        dir = FERRY_CONFIG_APPLIANCE;
+    FERRY_AUTO(mem) char *path = text_join(dir, MANIFEST);
+    FERRY_AUTO(json) json_t *manifest = path ? json_load_file(path, 0, NULL) : NULL;
+
     check_versions(r);
-    check_program(r, "qemu", qemu && *qemu ? qemu : "qemu-system-x86_64",
-                  "qemu-system-x86", "it runs the appliance");
+    check_qemu(r, manifest);
     check_program(r, "qemu-img", "qemu-img", "qemu-utils",
                   "it makes qcow2, vmdk and vdi images");
-    check_appliance(r);
+    check_appliance(r, dir, manifest);
     check_files(r);
     check_memory(r);
     check_tmpdir(r);

@@ -3,11 +3,12 @@
 
 #include "base/auto.h"
 #include "base/error.h"
+#include "launch/json.h"
+#include "launch/manifest.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <ferry_config.h>
-#include <jansson.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -101,8 +102,44 @@ static bool is_utf8(const char *s)
     return j;
 }
 
-int ferry_appliance_find(const ferry_platform *p, const char *given,
-                         ferry_appliance *ret, ferry_error *e)
+/* An appliance says itself what machine it is for. Where its manifest does not, or is broken
+ * (manifest.h says so in its time), it is the host's. */
+static int find_platform(const char *dir, const ferry_platform **ret, ferry_error *e)
+{
+    FERRY_AUTO(mem) char *manifest = NULL;
+    if (asprintf(&manifest, "%s/" FERRY_MANIFEST_NAME, dir) < 0) {
+        manifest = NULL;
+        return no_memory(e);
+    }
+    FERRY_AUTO(json) json_t *doc = json_load_file(manifest, 0, NULL);
+    const char *arch = json_string_value(json_object_get(doc, "arch"));
+    *ret = arch ? ferry_platform_find(arch) : ferry_platform_host();
+    if (*ret)
+        return 0;
+    if (arch)
+        return ferry_fail(
+            e, -FERRY_ELAUNCH, "launch",
+            "no appliance: that in %s is for the architecture %s, which is "
+            "unknown here",
+            dir, arch);
+    return ferry_fail(e, -FERRY_ELAUNCH, "launch",
+                      "there is no appliance for this machine's architecture");
+}
+
+static int find_files(const struct source *from, ferry_appliance *a, ferry_error *e)
+{
+    const ferry_platform *p = a->platform;
+    int r = find_file(from, a->dir, p->kernel, &a->kernel, e);
+    if (r == 0)
+        r = find_file(from, a->dir, p->initramfs, &a->initramfs, e);
+    if (r == 0)
+        r = find_file(from, a->dir, p->usr, &a->usr, e);
+    if (r == 0 && p->bios)
+        r = find_file(from, a->dir, p->bios, &a->bios, e);
+    return r;
+}
+
+int ferry_appliance_find(const char *given, ferry_appliance *ret, ferry_error *e)
 {
     struct source from = where(given);
     ferry_appliance a = {.dir = absolute(from.dir)};
@@ -113,13 +150,9 @@ int ferry_appliance_find(const ferry_platform *p, const char *given,
                        "no appliance: the name %s (from %s) is not UTF-8", from.dir,
                        from.who);
     if (r == 0)
-        r = find_file(&from, a.dir, p->kernel, &a.kernel, e);
+        r = find_platform(a.dir, &a.platform, e);
     if (r == 0)
-        r = find_file(&from, a.dir, p->initramfs, &a.initramfs, e);
-    if (r == 0)
-        r = find_file(&from, a.dir, p->usr, &a.usr, e);
-    if (r == 0)
-        r = find_file(&from, a.dir, p->bios, &a.bios, e);
+        r = find_files(&from, &a, e);
     if (r < 0) {
         ferry_appliance_done(&a);
         return r;
@@ -131,13 +164,14 @@ int ferry_appliance_find(const ferry_platform *p, const char *given,
 int ferry_appliance_copy(const ferry_appliance *a, ferry_appliance *ret)
 {
     ferry_appliance c = {
+        .platform = a->platform,
         .dir = strdup(a->dir),
         .kernel = strdup(a->kernel),
         .initramfs = strdup(a->initramfs),
         .usr = strdup(a->usr),
-        .bios = strdup(a->bios),
+        .bios = a->bios ? strdup(a->bios) : NULL,
     };
-    if (!c.dir || !c.kernel || !c.initramfs || !c.usr || !c.bios) {
+    if (!c.dir || !c.kernel || !c.initramfs || !c.usr || (a->bios && !c.bios)) {
         ferry_appliance_done(&c);
         return -ENOMEM;
     }

@@ -38,11 +38,13 @@ typedef struct ferry_platform {
     const char *package; /* Debian's, for the error when it is missing */
     const char *machine; /* -machine, without accel= */
     const char *cpu_tcg, *cpu_kvm;
-    const char *kernel, *initramfs, *usr, *bios; /* files of the appliance's directory */
-    const char *console;                         /* the kernel's name of -serial */
-    const char *append;                          /* more kernel parameters */
+    const char *kernel, *initramfs, *usr; /* files of the appliance's directory */
+    const char *bios;       /* and another; NULL: qemu starts the kernel itself */
+    const char *console;    /* the kernel's name of -serial */
+    const char *append;     /* more kernel parameters */
     const char *append_tcg; /* and more, where they are safe and pay */
     const char *append_tcg_one_cpu;
+    bool lane; /* qemu has virtio-pmem for this machine */
 } ferry_platform;
 
 /* NULL if there is none for this architecture. */
@@ -60,7 +62,8 @@ typedef enum ferry_ram {
 
 typedef struct ferry_argv_in {
     const ferry_platform *platform;
-    const char *qemu, *kernel, *initramfs, *usr, *bios; /* absolute paths */
+    const char *qemu, *kernel, *initramfs, *usr; /* absolute paths */
+    const char *bios; /* too; NULL if the platform has none */
     const ferry_drive *drives;
     unsigned ndrives;
     ferry_accel accel;         /* KVM or TCG */

@@ -48,7 +48,7 @@ ferry_argv_in ferry_attempt_argv(const ferry_machine *m)
 {
     bool drives = m->ram == FERRY_RAM_OWN; /* else they come when it runs, or never */
     return (ferry_argv_in){
-        .platform = m->found.platform,
+        .platform = m->found.appliance.platform,
         .qemu = m->found.qemu,
         .kernel = m->found.appliance.kernel,
         .initramfs = m->found.appliance.initramfs,

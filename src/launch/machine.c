@@ -183,6 +183,8 @@ FERRY_CO int ferry_machine_start(const ferry_machine_spec *spec,
     ferry_error own = {0};
     ferry_machine *m = new_machine(spec, &own);
     int r = m ? ferry_prepare(spec, &m->found, &own) : own.code;
+    if (m && r == 0 && !m->found.appliance.platform->lane)
+        m->spec.lane_bytes = 0;
     if (m && r == 0)
         r = launch(m, spec, hooks, &own);
     if (!m || r < 0) {

@@ -15,7 +15,6 @@
 #include <string.h>
 #include <unistd.h>
 
-#define NAME "manifest.json"
 #define NFILES 4
 #define HEX (2 * SHA256_DIGEST_SIZE + 1)
 /* Between two looks at `stop`: a few milliseconds' worth. */
@@ -42,6 +41,8 @@ static void describe(const ferry_appliance *a, const char *manifest, char buf[CA
     size_t at = (size_t)snprintf(buf, CACHE_MAX, MAGIC "\n");
     for (size_t i = 0; i < sizeof paths / sizeof *paths; i++) {
         char id[FERRY_FILE_ID];
+        if (!paths[i])
+            continue;
         if (!ferry_file_id(paths[i], id)) {
             buf[0] = '\0';
             return;
@@ -138,7 +139,8 @@ static int check_files(const ferry_appliance *a, const char *manifest,
     const char *const paths[NFILES] = {a->kernel, a->initramfs, a->usr, a->bios};
     int r = 0;
     for (size_t i = 0; i < NFILES && r == 0; i++)
-        r = check_file(sums, paths[i], stop, e);
+        if (paths[i])
+            r = check_file(sums, paths[i], stop, e);
     return r;
 }
 
@@ -146,7 +148,7 @@ int ferry_manifest_check(const ferry_appliance *a, const atomic_bool *stop,
                          ferry_error *e)
 {
     FERRY_AUTO(mem) char *manifest = NULL;
-    if (asprintf(&manifest, "%s/" NAME, a->dir) < 0) {
+    if (asprintf(&manifest, "%s/" FERRY_MANIFEST_NAME, a->dir) < 0) {
         manifest = NULL;
         return ferry_fail(e, -FERRY_ENOMEM, "launch", "out of memory");
     }

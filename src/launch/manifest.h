@@ -12,6 +12,8 @@
 
 #include <stdatomic.h>
 
+#define FERRY_MANIFEST_NAME "manifest.json"
+
 /* 0, or -FERRY_ELAUNCH, which names the file and what to do; -FERRY_ECANCELED if *stop became
  * true meanwhile. */
 int ferry_manifest_check(const ferry_appliance *a, const atomic_bool *stop,

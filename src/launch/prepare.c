@@ -41,6 +41,26 @@ struct look {
     ferry_error error;
 };
 
+/* kvm runs guests of the host's own kind. */
+static bool is_foreign(const ferry_prepared *f)
+{
+    return f->appliance.platform != ferry_platform_host();
+}
+
+static int kvm_is_possible(const ferry_prepared *f, ferry_error *e)
+{
+    if (is_foreign(f))
+        return ferry_fail(e, -FERRY_ELAUNCH, "launch",
+                          "kvm: the appliance is for %s, which this machine is not",
+                          f->appliance.platform->arch);
+    return ferry_accel_kvm_opens(e);
+}
+
+static void note_no_kvm(ferry_prepared *f, const ferry_error *e)
+{
+    snprintf(f->no_kvm, sizeof f->no_kvm, "%.*s", (int)sizeof f->no_kvm - 1, e->msg);
+}
+
 /* Whether libvirtd, which need not be on this host, has kvm is for it to say; that kvm does
  * not boot on this one is known here. */
 static int decide_libvirt(struct look *l)
@@ -49,13 +69,17 @@ static int decide_libvirt(struct look *l)
     FERRY_AUTO(mem) char *qemu = NULL;
     if (l->accel == FERRY_ACCEL_TCG)
         return 0;
-    if (!ferry_libvirt_remote(f->uri)) {
-        if (access("/dev/kvm", F_OK) < 0) { /* to ask libvirt costs seconds */
-            snprintf(f->no_kvm, sizeof f->no_kvm, "/dev/kvm: %s", ferry_strerror(errno));
-            return 0;
-        }
+    ferry_error e = {0};
+    bool here = !ferry_libvirt_remote(f->uri);
+    /* To ask libvirt costs seconds. */
+    if (here && (is_foreign(f) || access("/dev/kvm", F_OK) < 0)) {
+        kvm_is_possible(f, &e);
+        note_no_kvm(f, &e);
+        return 0;
+    }
+    if (here) {
         if (!f->qemu)
-            ferry_qemu_find(f->platform, NULL, &qemu, NULL);
+            ferry_qemu_find(f->appliance.platform, NULL, &qemu, NULL);
         const char *program = f->qemu ? f->qemu : qemu;
         if (program)
             ferry_accel_key(program, f->appliance.kernel, f->accel_key);
@@ -73,13 +97,13 @@ static int decide(struct look *l)
         return 0;
 
     ferry_error e = {0};
-    int r = ferry_accel_kvm_opens(&e);
+    int r = kvm_is_possible(f, &e);
     if (l->accel == FERRY_ACCEL_KVM) {
         l->error = e;
         return r;
     }
     if (r < 0)
-        snprintf(f->no_kvm, sizeof f->no_kvm, "%.*s", (int)sizeof f->no_kvm - 1, e.msg);
+        note_no_kvm(f, &e);
     else
         f->try_kvm = !ferry_accel_recall(f->accel_key, f->no_kvm);
     return 0;
@@ -94,14 +118,14 @@ static int look_libvirt(struct look *l, const char *uri)
         return ferry_fail(&l->error, -FERRY_ENOMEM, "launch", "out of memory");
     int r = ferry_libvirt_load(&f->libvirt, &l->error);
     if (r == 0 && (l->qemu || (env && *env)))
-        r = ferry_qemu_find(f->platform, l->qemu, &f->qemu, &l->error);
+        r = ferry_qemu_find(f->appliance.platform, l->qemu, &f->qemu, &l->error);
     return r < 0 ? r : decide_libvirt(l);
 }
 
 static int look_direct(struct look *l)
 {
     ferry_prepared *f = &l->found;
-    int r = ferry_qemu_find(f->platform, l->qemu, &f->qemu, &l->error);
+    int r = ferry_qemu_find(f->appliance.platform, l->qemu, &f->qemu, &l->error);
     if (r == 0)
         r = ferry_guard_find(&f->guard, &l->error);
     return r < 0 ? r : decide(l);
@@ -111,14 +135,8 @@ static void run_look(ferry_job *job)
 {
     struct look *l = ferry_container(job, struct look, job);
     ferry_prepared *f = &l->found;
-    f->platform = ferry_platform_host();
-    if (!f->platform) {
-        l->r = ferry_fail(&l->error, -FERRY_ELAUNCH, "launch",
-                          "there is no appliance for this machine's architecture");
-        return;
-    }
     const char *uri;
-    l->r = ferry_appliance_find(f->platform, l->appliance, &f->appliance, &l->error);
+    l->r = ferry_appliance_find(l->appliance, &f->appliance, &l->error);
     if (l->r == 0)
         l->r = ferry_libvirt_named(l->backend, &uri) ? look_libvirt(l, uri)
                                                      : look_direct(l);

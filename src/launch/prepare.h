@@ -7,7 +7,6 @@
 #include "launch/appliance.h"
 
 typedef struct ferry_prepared {
-    const ferry_platform *platform;
     ferry_appliance appliance;
     char *qemu; /* NULL: libvirt's own */
     char *guard;

@@ -89,7 +89,8 @@ int ferry_template_key(const ferry_template_source *s, char key[FERRY_TEMPLATE_K
     add_file(&t, "kernel", s->appliance.kernel);
     add_file(&t, "initramfs", s->appliance.initramfs);
     add_file(&t, "usr", s->appliance.usr);
-    add_file(&t, "bios", s->appliance.bios);
+    if (s->appliance.bios)
+        add_file(&t, "bios", s->appliance.bios);
     for (char **arg = s->argv; *arg; arg++)
         add(&t, "arg", *arg);
     if (s->kvm)

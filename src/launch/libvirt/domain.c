@@ -77,14 +77,29 @@ static void add_os(struct out *o, const ferry_libvirt_spec *spec)
     attr_machine(o, in->platform->machine);
     o->failed |= xmlTextWriterWriteString(o->w, x("hvm")) < 0;
     end(o);
-    begin(o, "loader");
-    attr(o, "type", "rom");
-    o->failed |= xmlTextWriterWriteString(o->w, x(in->bios)) < 0;
-    end(o);
+    if (in->bios) {
+        begin(o, "loader");
+        attr(o, "type", "rom");
+        o->failed |= xmlTextWriterWriteString(o->w, x(in->bios)) < 0;
+        end(o);
+    }
     text(o, "kernel", in->kernel);
     text(o, "initrd", in->initramfs);
     text(o, "cmdline", spec->append);
     end(o);
+}
+
+/* "max,-erms": what is taken out of it. libvirt has no word for the other options. */
+static void add_cpu_features(struct out *o, const char *cpu)
+{
+    while ((cpu = strstr(cpu, ",-"))) {
+        cpu += 2;
+        begin(o, "feature");
+        attr(o, "policy", "disable");
+        o->failed |= xmlTextWriterWriteFormatAttribute(o->w, x("name"), "%.*s",
+                                                       (int)strcspn(cpu, ","), cpu) < 0;
+        end(o);
+    }
 }
 
 static void add_cpu(struct out *o, const ferry_argv_in *in)
@@ -94,12 +109,8 @@ static void add_cpu(struct out *o, const ferry_argv_in *in)
         attr(o, "mode", "host-passthrough");
         attr(o, "check", "none");
     } else {
-        /* Without erms: argv.c says why. */
         attr(o, "mode", "maximum");
-        begin(o, "feature");
-        attr(o, "policy", "disable");
-        attr(o, "name", "erms");
-        end(o);
+        add_cpu_features(o, in->platform->cpu_tcg);
     }
     end(o);
 }
@@ -119,10 +130,12 @@ static void add_base(struct out *o, const ferry_domain_in *d)
         xmlTextWriterWriteFormatElement(o->w, x("vcpu"), "%u",
                                         in->cpus ? in->cpus : FERRY_DEFAULT_CPUS) < 0;
     add_os(o, d->spec);
-    begin(o, "features");
-    begin(o, "acpi");
-    end(o);
-    end(o);
+    if (in->bios) { /* without a firmware nobody hands ACPI's tables on */
+        begin(o, "features");
+        begin(o, "acpi");
+        end(o);
+        end(o);
+    }
     add_cpu(o, in);
 
     /* Whatever the guest does, its end is the domain's. */

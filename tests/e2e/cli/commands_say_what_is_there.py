@@ -118,7 +118,7 @@ class Commands(cli.Case):
         self.assertNotIn("no_kvm", asked["launch"])
         run = cli.gferry("doctor", code=5,
                          env=dict(os.environ, FERRY_APPLIANCE="/nonexistent"))
-        self.assertRegex(run.stdout, r"(?m)^bad +appliance +/nonexistent/vmlinux: No such")
+        self.assertRegex(run.stdout, r"(?m)^bad +appliance +/nonexistent/manifest.json: No such")
         self.assertNotRegex(run.stdout, "(?m)^ok +shutdown")
 
 

@@ -15,12 +15,11 @@ char scratch[64];
 
 bool launch_missing(void)
 {
-    const ferry_platform *p = ferry_platform_host();
     FERRY_AUTO(mem) char *qemu = NULL;
     ferry_appliance a = {0};
-    ferry_error e = {.msg = "no appliance for this architecture"};
-    bool found = p && ferry_qemu_find(p, NULL, &qemu, &e) == 0 &&
-                 ferry_appliance_find(p, NULL, &a, &e) == 0;
+    ferry_error e = {0};
+    bool found = ferry_appliance_find(NULL, &a, &e) == 0 &&
+                 ferry_qemu_find(a.platform, NULL, &qemu, &e) == 0;
     if (!found)
         fprintf(stderr, "skipped: %s\n", e.msg);
     ferry_appliance_done(&a);

@@ -232,6 +232,29 @@ static void lane_is_shared_memory(void **state)
     }
 }
 
+/* The other row: no firmware, the board's own serial port. */
+static void aarch64(void **state)
+{
+    (void)state;
+    FERRY_AUTO(strv) char **argv = NULL;
+    const ferry_platform *p = ferry_platform_find("aarch64");
+    assert_non_null(p);
+    ferry_argv_in in = input();
+    in.platform = p;
+    in.qemu = "/usr/bin/qemu-system-aarch64";
+    in.kernel = "/a/Image";
+    in.bios = NULL;
+    assert_int_equal(ferry_argv_build(&in, &argv), 0);
+    assert_values(argv, "-machine", "virt\n");
+    assert_values(argv, "-cpu", "max,pauth=off\n");
+    assert_values(argv, "-bios", "");
+    assert_values(argv, "-kernel", "/a/Image\n");
+    assert_values(argv, "-append",
+                  "console=ttyAMA0 quiet panic=-1 oops=panic mitigations=off "
+                  "cryptomgr.notests random.trust_cpu=on\n");
+    assert_false(p->lane);
+}
+
 static void unknown_architecture(void **state)
 {
     (void)state;
@@ -249,6 +272,7 @@ int main(void)
         cmocka_unit_test(choices_are_passed_on),
         cmocka_unit_test(drives_in_order),
         cmocka_unit_test(lane_is_shared_memory),
+        cmocka_unit_test(aarch64),
         cmocka_unit_test(unknown_architecture),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -57,8 +57,7 @@ static void appliance_not_found(const char *given, const char *part, const char 
 {
     ferry_appliance a = {0};
     ferry_error e = {0};
-    assert_int_equal(ferry_appliance_find(ferry_platform_host(), given, &a, &e),
-                     -FERRY_ELAUNCH);
+    assert_int_equal(ferry_appliance_find(given, &a, &e), -FERRY_ELAUNCH);
     assert_null(a.dir);
     assert_says(&e, "no appliance");
     assert_says(&e, part);
@@ -89,7 +88,7 @@ static void appliance(void **state)
     ferry_appliance a = {0};
     ferry_error e = {0};
     char expected[128];
-    assert_int_equal(ferry_appliance_find(ferry_platform_host(), NULL, &a, &e), 0);
+    assert_int_equal(ferry_appliance_find(NULL, &a, &e), 0);
     snprintf(expected, sizeof expected, "%s/app/vmlinux", dir);
     assert_string_equal(a.kernel, expected);
     snprintf(expected, sizeof expected, "%s/app/initramfs", dir);
@@ -99,6 +98,35 @@ static void appliance(void **state)
     snprintf(expected, sizeof expected, "%s/app/qboot.rom", dir);
     assert_string_equal(a.bios, expected);
     ferry_appliance_done(&a);
+}
+
+/* The manifest says what the appliance is for, and so which files belong to it. */
+static void appliance_of_another_architecture(void **state)
+{
+    (void)state;
+    ferry_appliance a = {0};
+    ferry_error e = {0};
+    assert_int_equal(mkdir("arm", 0700), 0);
+    make("arm/manifest.json", 0600, "{\"arch\": \"aarch64\"}");
+    appliance_not_found("arm", "arm/Image", "no such file");
+    make("arm/Image", 0600, "ARMd");
+    make("arm/initramfs", 0600, "070701");
+    make("arm/usr.img", 0600, "ext4");
+    assert_int_equal(ferry_appliance_find("arm", &a, &e), 0);
+    assert_ptr_equal(a.platform, ferry_platform_find("aarch64"));
+    assert_null(a.bios);
+
+    ferry_appliance copy = {0};
+    assert_int_equal(ferry_appliance_copy(&a, &copy), 0);
+    assert_ptr_equal(copy.platform, a.platform);
+    assert_null(copy.bios);
+    ferry_appliance_done(&copy);
+    ferry_appliance_done(&a);
+
+    make("arm/manifest.json", 0600, "{\"arch\": \"vax\"}");
+    assert_int_equal(ferry_appliance_find("arm", &a, &e), -FERRY_ELAUNCH);
+    assert_says(&e, "/arm is for the architecture vax");
+    assert_null(a.dir);
 }
 
 static void qemu_not_found(const char *given, const char *part)
@@ -166,6 +194,8 @@ static void guard(void **state)
 int main(void)
 {
 #define TEST(f) cmocka_unit_test_setup_teardown(f, enter_dir, leave_dir)
-    const struct CMUnitTest tests[] = {TEST(appliance), TEST(qemu), TEST(guard)};
+    const struct CMUnitTest tests[] = {TEST(appliance),
+                                       TEST(appliance_of_another_architecture),
+                                       TEST(qemu), TEST(guard)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
