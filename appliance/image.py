@@ -7,7 +7,7 @@ journal, no checksums: nobody ever writes to it, and its digest is in the manife
 import os
 import subprocess
 
-from kernel import Failed
+from system import Failed
 
 BLOCK = 4096
 FEATURES = "none,extent,filetype,dir_index,sparse_super,large_file,extra_isize"

@@ -2,7 +2,7 @@
 
     <cache>/linux-image-6.1.0-56-cloud-amd64_6.1.192-2_amd64.deb
     <cache>/linux-image-6.1.0-56-cloud-amd64_6.1.192-2/
-        vmlinux             the kernel as ELF, out of the bzImage
+        vmlinux             the kernel as ELF, out of the bzImage; on arm64 Image
         lib/modules/<release>/
 
 The directory appears complete or not at all: builds of several presets share it.
@@ -19,54 +19,50 @@ import subprocess
 import tempfile
 import zlib
 
-
-class Failed(Exception):
-    """One line for a person, with the next step in it."""
+from system import Failed
 
 
 class Kernel:
-    def __init__(self, where):
+    def __init__(self, where, name):
         self.package = os.path.basename(where)  # NAME_VERSION
         self.name, self.version = self.package.split("_", 1)
         self.release = self.name.removeprefix("linux-image-")
-        self.vmlinux = os.path.join(where, "vmlinux")
+        self.image = os.path.join(where, name)
         self.modules = os.path.join(where, "lib/modules", self.release)
 
 
 # ---- which one ----------------------------------------------------------------------
 
 
-def _candidate(metapackage):
+def _candidate(system, metapackage):
     """(package, version) that the metapackage's newest version depends on, or None."""
     shown = subprocess.run(
-        ["apt-cache", "show", "--no-all-versions", metapackage],
+        [*system.apt("apt-cache"), "show", "--no-all-versions", metapackage],
         capture_output=True, text=True,
     ).stdout
     m = re.search(r"^Depends:.*?(linux-image-\S+) \(= (\S+)\)", shown, re.M)
     return m.groups() if m else None
 
 
-def _newest_cached(cache):
-    debs = glob.glob(os.path.join(cache, "linux-image-*.deb"))
+def _newest_cached(system, cache):
+    debs = glob.glob(os.path.join(cache, f"linux-image-*_{system.debian}.deb"))
     return max(debs, key=os.path.getmtime, default=None)
 
 
-def _download(cache, metapackage):
+def _download(system, cache, metapackage):
     """The package file, downloaded unless it is there. Without apt's lists (no network
     yet, a minimal container) an earlier download serves."""
-    found = _candidate(metapackage)
+    found = _candidate(system, metapackage)
     if not found:
-        if deb := _newest_cached(cache):
+        if deb := _newest_cached(system, cache):
             return deb
         raise Failed(f"apt knows no {metapackage}: run apt-get update")
 
     name, version = found
     # apt writes an epoch's colon as %3a
-    deb = os.path.join(cache, f"{name}_{version.replace(':', '%3a')}_amd64.deb")
+    deb = os.path.join(cache, f"{name}_{version.replace(':', '%3a')}_{system.debian}.deb")
     if not os.path.exists(deb):
-        command = ["apt-get", "-q", "download", f"{name}={version}"]
-        if os.geteuid() == 0:  # or it warns that _apt cannot write here
-            command[1:1] = ["-o", "APT::Sandbox::User=root"]
+        command = [*system.apt("apt-get"), "download", f"{name}={version}"]
         done = subprocess.run(command, cwd=cache, capture_output=True, text=True)
         if done.returncode != 0 or not os.path.exists(deb):
             raise Failed(f"apt-get download {name}={version}: {done.stderr.strip()}")
@@ -118,17 +114,32 @@ def elf_of(bzimage):
     return elf
 
 
+# ---- Image --------------------------------------------------------------------------
+
+
+def image_of(packed):
+    """arm64's kernel starts as it is; its header is in Documentation/arm64/booting.rst of
+    the kernel."""
+    image = zlib.decompress(packed, 31) if packed.startswith(b"\x1f\x8b") else packed
+    if image[0x38:0x3C] != b"ARM\x64":
+        raise Failed("not an arm64 Image")
+    return image
+
+
+STARTED_BY_QEMU = {"vmlinux": elf_of, "Image": image_of}
+
+
 # ---- unpacking ----------------------------------------------------------------------
 
 
-def _unpack(deb, where):
+def _unpack(deb, where, kernel):
     with tempfile.TemporaryDirectory(dir=os.path.dirname(where)) as tmp:
         subprocess.run(["dpkg-deb", "-x", deb, tmp], check=True)
         images = glob.glob(os.path.join(tmp, "boot/vmlinuz-*"))
         with open(images[0], "rb") as f:
-            elf = elf_of(f.read())
-        with open(os.path.join(tmp, "vmlinux"), "wb") as f:
-            f.write(elf)
+            image = STARTED_BY_QEMU[kernel](f.read())
+        with open(os.path.join(tmp, kernel), "wb") as f:
+            f.write(image)
 
         # dracut-install wants the index that installing the package would have made.
         release = os.path.basename(images[0]).removeprefix("vmlinuz-")
@@ -138,14 +149,14 @@ def _unpack(deb, where):
         os.mkdir(tmp)  # for TemporaryDirectory to remove
 
 
-def get(cache, metapackage):
+def get(system, cache):
     """The current kernel, from the cache or downloaded into it."""
     os.makedirs(cache, exist_ok=True)
     with open(os.path.join(cache, "lock"), "w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        deb = _download(cache, metapackage)
-        where = deb.removesuffix("_amd64.deb")
+        deb = _download(system, cache, system.needs["metapackage"])
+        where = deb.removesuffix(f"_{system.debian}.deb")
         if not os.path.isdir(where):
-            _unpack(deb, where)
+            _unpack(deb, where, system.needs["kernel"])
         os.chmod(where, 0o755)
-    return Kernel(where)
+    return Kernel(where, system.needs["kernel"])

@@ -9,7 +9,7 @@ import os
 import shutil
 import subprocess
 
-from kernel import Failed
+from system import Failed
 
 DRACUT_INSTALL = "/usr/lib/dracut/dracut-install"
 
@@ -24,19 +24,20 @@ LINKS = {"bin": "usr/bin", "sbin": "usr/sbin", "lib": "usr/lib", "lib64": "usr/l
          "etc/mtab": "../proc/self/mounts"}
 
 
-def _dracut_install(tree, *args):
+def _dracut_install(system, tree, *args):
     command = [DRACUT_INSTALL, "-D", tree, *args]
-    done = subprocess.run(command, capture_output=True, text=True)
+    done = subprocess.run(command, capture_output=True, text=True,
+                          env=system.env | {"DRACUT_LDD": system.ldd})
     if done.returncode != 0:
         raise Failed(f"dracut-install: {done.stderr.strip()}")
 
 
-def _find_program(name, package):
+def _find_program(system, name, package):
     for where in PROGRAM_DIRS:
         path = os.path.join(where, name)
-        if os.access(path, os.X_OK):
+        if os.access(system.root + path, os.X_OK):
             return path
-    raise Failed(f"{name} is not here: apt-get install {package}")
+    raise Failed(f"{name} is not here: {system.install} {package}")
 
 
 def skeleton(tree):
@@ -46,45 +47,52 @@ def skeleton(tree):
         os.symlink(target, os.path.join(tree, name))
 
 
-def programs(tree, wanted):
+def programs(system, tree, wanted):
     """Programs with the libraries they are linked to. `wanted`: package -> names."""
-    paths = [_find_program(name, package)
+    paths = [_find_program(system, name, package)
              for package, names in wanted.items() for name in names]
-    _dracut_install(tree, "-l", "-a", *paths)
+    _libraries(system, tree, paths)
 
 
-def _present(wanted):
+def _libraries(system, tree, paths):
+    _dracut_install(system, tree, *system.dracut_root, "-l", "-a", *paths)
+
+
+def _present(wanted, root, install):
     """All paths of `wanted` (package -> paths), each of them checked."""
     for package, paths in wanted.items():
         for path in paths:
-            if not os.path.exists(path):
-                raise Failed(f"{path} is not here: apt-get install {package}")
+            if not os.path.exists(root + path):
+                raise Failed(f"{path} is not here: {install} {package}")
             yield path
 
 
-def files(tree, wanted):
-    """Data of the host's, whole directories too."""
-    for path in _present(wanted):
-        target = tree + path
+def files(system, tree, wanted):
+    """Data of the system's, whole directories too."""
+    wanted = {package: [path.format(triplet=system.triplet) for path in paths]
+              for package, paths in wanted.items()}
+    for path in _present(wanted, system.root, system.install):
+        source, target = system.root + path, tree + path
         os.makedirs(os.path.dirname(target), exist_ok=True)
-        if os.path.isdir(path):
-            shutil.copytree(path, target, copy_function=shutil.copyfile)
+        if os.path.isdir(source):
+            shutil.copytree(source, target, copy_function=shutil.copyfile)
         else:
-            shutil.copyfile(path, target)
+            shutil.copyfile(source, target)
 
 
-def firmware(wanted):
-    """Paths of what qemu loads, not the guest."""
-    return list(_present(wanted))
+def firmware(system):
+    """Paths of what qemu loads, not the guest. qemu is the host's."""
+    return list(_present(system.needs["firmware"], "", "apt-get install"))
 
 
-def libraries_of(tree, program):
+def libraries_of(system, tree, program):
     """The shared libraries of a program that is not itself at its place on the host. A
     static one has none: ld.so costs our daemon 20 ms under TCG."""
-    shown = subprocess.run(["ldd", program], capture_output=True, text=True).stdout
+    shown = subprocess.run([system.ldd, program], capture_output=True, text=True,
+                           env=system.env).stdout
     paths = [word for word in shown.split() if word.startswith("/")]
     if paths:
-        _dracut_install(tree, "-l", "-a", *paths)
+        _libraries(system, tree, paths)
 
 
 def own_files(tree, rootfs):
@@ -116,11 +124,11 @@ def _load_order(moddir, wanted):
     return order
 
 
-def _strip(moddir):
+def _strip(system, moddir):
     """Drops type data and signatures. The appliance enforces no signatures, and
     checking those of the boot modules alone is 60 ms of a TCG boot."""
     for path in glob.glob(os.path.join(moddir, "**/*.ko"), recursive=True):
-        subprocess.run(["objcopy", "--strip-debug", "--remove-section=.BTF", path],
+        subprocess.run([system.tool("objcopy"), "--strip-debug", "--remove-section=.BTF", path],
                        check=True)
 
 
@@ -143,16 +151,16 @@ def _lane_list(tree, moddir, wanted):
             f.write(f"{below}/{path}\n")
 
 
-def modules(tree, kernel, boot, lane, demand):
+def modules(system, tree, kernel, boot, lane, demand):
     """All modules below usr/lib/modules, with the indexes that modprobe reads, and
     lists of those that the daemon loads itself."""
     names = [*(w.split()[0] for w in boot), *lane, *demand]
-    _dracut_install(tree, "--kerneldir", kernel.modules, "--module", *names)
+    _dracut_install(system, tree, "--kerneldir", kernel.modules, "--module", *names)
 
     moddir = os.path.join(tree, "usr/lib/modules", kernel.release)
     for name in ["modules.builtin", "modules.builtin.modinfo", "modules.order"]:
         shutil.copyfile(os.path.join(kernel.modules, name), os.path.join(moddir, name))
-    _strip(moddir)
+    _strip(system, moddir)
     subprocess.run(["depmod", "-b", tree, kernel.release], check=True)
     _boot_list(tree, moddir, boot)
     _lane_list(tree, moddir, lane)

@@ -40,14 +40,16 @@ endfunction()
 
 ferry_dependency(uv libuv>=1.44 ARCHIVE libuv_a.a)
 ferry_dependency(tirpc libtirpc ARCHIVE libtirpc.a) # XDR
-ferry_dependency(jansson jansson)                  # QMP
 ferry_dependency(blkid blkid ARCHIVE libblkid.a)   # the daemon: what is on a partition
 ferry_dependency(nettle nettle ARCHIVE libnettle.a) # checksums
-ferry_dependency(libvirt libvirt)                  # the plugin
-ferry_dependency(xml2 libxml-2.0)                  # the plugin: domains
 ferry_dependency(xxhash libxxhash ARCHIVE libxxhash.a) # checksums of transfers
-if(FERRY_BUILD_TESTS)
-  ferry_dependency(cmocka cmocka)
+if(FERRY_BUILD_HOST)
+  ferry_dependency(jansson jansson)                # QMP
+  ferry_dependency(libvirt libvirt)                # the plugin
+  ferry_dependency(xml2 libxml-2.0)                # the plugin: domains
+  if(FERRY_BUILD_TESTS)
+    ferry_dependency(cmocka cmocka)
+  endif()
 endif()
 target_link_libraries(ferry_dep_uv INTERFACE Threads::Threads)
 
