@@ -4,6 +4,7 @@
 #include "auto.h"
 #include "text.h"
 
+#include <stdio.h>
 #include <string.h>
 
 void copy_init(struct copy *c, struct session *s)
@@ -134,7 +135,7 @@ static void say_problem(const struct tree *t, const char *path, const ferry_erro
     } else {
         say("%s%s%s%s%s: %s", image, colon, src, slash, path,
             e->os_errno ? strerror(e->os_errno) : ferry_strerror(e->code));
-        copy_failed(c, status_of(e));
+        copy_failed(c, t->in ? STATUS_FAILED : status_of(e));
     }
 }
 
@@ -142,11 +143,17 @@ static void say_problem(const struct tree *t, const char *path, const ferry_erro
  * the user called the tree. */
 static int say_failure(const struct tree *t, const ferry_error *e)
 {
-    const char *host = t->in ? t->e->src : t->e->dst;
-    bool here = !strncmp(e->msg, host, strlen(host));
-    return here || e->msg[0] != '/'
-               ? session_failed_on(t->c->s, host, e)
-               : session_failed(t->c->s, t->in ? t->e->dst : t->e->src, e);
+    const char *host = t->in ? t->e->src : t->e->dst, *slash = strrchr(host, '/');
+    size_t dir = slash ? (size_t)(slash - host) + 1 : 0;
+    bool here = !strncmp(e->msg, host, strlen(host)) ||
+                (dir && !strncmp(e->msg, host, dir) && e->msg[dir] == ':');
+    if (!here && e->msg[0] == '/')
+        return session_failed(t->c->s, t->in ? t->e->dst : t->e->src, e);
+    ferry_error bare = *e;
+    const char *what = here ? strstr(e->msg, ": ") : NULL;
+    snprintf(bare.msg, sizeof bare.msg, "%s", what ? what + 2 : e->msg);
+    session_failed_on(t->c->s, host, &bare);
+    return STATUS_FAILED; /* never 4, which is for files in the image */
 }
 
 static void take_problems(const struct tree *t)

@@ -55,7 +55,7 @@ class Streams(cli.Case):
         image = self.image()
         cli.gferry("cp", cli.random_file(self.path("big"), 8 << 20), f"{image}:/")
         for command in (["cat", f"{image}:/big"], ["cp", f"{image}:/big", "-"]):
-            with subprocess.Popen([cli.GFERRY, *command], stdout=subprocess.PIPE,
+            with subprocess.Popen([cli.GFERRY, *command, "-q"], stdout=subprocess.PIPE,
                                   stderr=subprocess.PIPE) as process:
                 self.assertEqual(len(process.stdout.read(10)), 10)
                 process.stdout.close()
