@@ -219,6 +219,14 @@ class Terminal:
     def signal(self, signo):
         self.process.send_signal(signo)
 
+    def lines(self):
+        """The lines as they were written, redrawn ones once, long ones whole."""
+        lines = []
+        for line in self.text.replace("\r\n", "\n").split("\n"):
+            shown = re.split(r"\r\x1b\[K", line)[-1]
+            lines.append(re.sub(r"\x1b\[[0-9;]*[A-Za-z]", "", shown).rstrip("\r"))
+        return [line for line in lines if line]
+
     def screen(self):
         """The lines as a person sees them now, empty ones left out."""
         with self.news:

@@ -29,7 +29,7 @@ class Underneath(cli.Case):
             t.expect(r" [1-9]\d?%")
             os.kill(self.qemu(), signal.SIGKILL)
             self.assertEqual(t.end(within=20), 1, t.text[-300:])
-        said = [line for line in t.screen() if line.startswith("gferry: ")]
+        said = [line for line in t.lines() if line.startswith("gferry: ")]
         self.assertEqual(len(said), 1, said)
         self.assertIn("killed by signal 9", said[0])
         self.no_process_is_left()

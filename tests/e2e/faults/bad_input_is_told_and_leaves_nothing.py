@@ -2,6 +2,8 @@
 code, and nothing left: no process, no temporary, no socket, and the files of both sides as they
 were. Full disks, absent paths and images in use by another gferry are in ../cli."""
 
+import hashlib
+import json
 import os
 import shutil
 import subprocess
@@ -167,6 +169,17 @@ class BadInput(cli.Case):
         self.fails(5, "ls", disk, env={"FERRY_QEMU": old},
                    says=[f"{old} is too old", "-featured"])
 
+    @staticmethod
+    def name_in_manifest(appliance, name, content):
+        """A whole appliance, only another one: its manifest names this file."""
+        path = os.path.join(appliance, "manifest.json")
+        with open(path, encoding="utf-8") as file:
+            manifest = json.load(file)
+        manifest["sha256"][name] = hashlib.sha256(content).hexdigest()
+        os.unlink(path)
+        with open(path, "w", encoding="utf-8") as file:
+            json.dump(manifest, file)
+
     def test_daemon_of_another_build(self):
         ours = os.environ["FERRY_APPLIANCE"]
         other = self.path("appliance")
@@ -186,6 +199,7 @@ class BadInput(cli.Case):
         initramfs = initramfs.replace(b"(api " + api[:8] + b")", b"(api 01230123)")
         with open(os.path.join(other, "initramfs"), "wb") as file:
             file.write(initramfs)
+        self.name_in_manifest(other, "initramfs", initramfs)
         self.fails(5, "ls", self.blank(), env={"FERRY_APPLIANCE": other},
                    says=["the daemon is build guestferry", "(api 01230123)",
                          f"(api {api[:8].decode()})", "rebuild the appliance"])

@@ -23,7 +23,7 @@ class Torn(cli.Case):
     def fails(self, terminal, *says):
         self.assertEqual(terminal.end(), 1, terminal.text[-300:])
         for words in says:
-            self.assertIn(words, terminal.screen()[-1])
+            self.assertIn(words, terminal.lines()[-1])
         self.no_process_is_left()
 
     def old_file_is_there(self):
