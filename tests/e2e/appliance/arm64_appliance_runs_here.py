@@ -56,6 +56,14 @@ class Arm64(cli.Case):
         with open(note) as argv:
             self.assertIn(" -machine virt -accel tcg ", argv.read())
 
+    def test_template_is_made_and_gone_on_from(self):
+        env = {"XDG_CACHE_HOME": self.path("cache"), "FERRY_TEMPLATE": "require"}
+        disk = self.image()
+        self.gferry("template", "build", more_env=env)
+        run = self.gferry("ls", "-v", f"{disk}:/", more_env=env)
+        self.assertIn("lost+found", run.stdout)
+        self.assertRegex(run.stderr, r"appliance up .*\brestore [0-9]+")
+
     def test_guest_is_arm64(self):
         run = self.gferry("doctor", more_env={"FERRY_TRACE": "console"})
         self.assertRegex(run.stderr, r"Booting Linux on physical CPU 0x0000000000")

@@ -246,7 +246,7 @@ static void aarch64(void **state)
     in.bios = NULL;
     assert_int_equal(ferry_argv_build(&in, &argv), 0);
     assert_values(argv, "-machine", "virt\n");
-    assert_values(argv, "-cpu", "max,pauth=off\n");
+    assert_values(argv, "-cpu", "max,pauth=off,sve=off\n");
     assert_values(argv, "-bios", "");
     assert_values(argv, "-kernel", "/a/Image\n");
     assert_values(argv, "-append",
