@@ -4,7 +4,6 @@
 #include "auto.h"
 #include "text.h"
 
-#include <stdio.h>
 #include <string.h>
 
 void copy_init(struct copy *c, struct session *s)
@@ -143,16 +142,11 @@ static void say_problem(const struct tree *t, const char *path, const ferry_erro
  * the user called the tree. */
 static int say_failure(const struct tree *t, const ferry_error *e)
 {
-    const char *host = t->in ? t->e->src : t->e->dst, *slash = strrchr(host, '/');
-    size_t dir = slash ? (size_t)(slash - host) + 1 : 0;
-    bool here = !strncmp(e->msg, host, strlen(host)) ||
-                (dir && !strncmp(e->msg, host, dir) && e->msg[dir] == ':');
+    const char *host = t->in ? t->e->src : t->e->dst;
+    bool here = !strncmp(e->msg, host, strlen(host));
     if (!here && e->msg[0] == '/')
         return session_failed(t->c->s, t->in ? t->e->dst : t->e->src, e);
-    ferry_error bare = *e;
-    const char *what = here ? strstr(e->msg, ": ") : NULL;
-    snprintf(bare.msg, sizeof bare.msg, "%s", what ? what + 2 : e->msg);
-    session_failed_on(t->c->s, host, &bare);
+    session_failed_on(t->c->s, host, e);
     return STATUS_FAILED; /* never 4, which is for files in the image */
 }
 

@@ -32,12 +32,18 @@ static const char *appliance_of_another_build(void)
     const char *dir = scratch("appliance");
     host("mkdir '%s' && ln -s \"$FERRY_APPLIANCE\"/* '%s'/ && rm '%s'/initramfs", dir,
          dir, dir);
+    /* Whole, only another one: its manifest names the file that is made below. */
     host("api=$(sed -n 's/^#define FERRY_API_HASH \"\\(.*\\)\"$/\\1/p' "
          "\"$FERRY_BUILD_DIR\"/gen/api_hash.h) && test ${#api} = 32 && "
          "grep -q $api \"$FERRY_APPLIANCE\"/initramfs && "
          "LC_ALL=C sed s/$api/01230123012301230123012301230123/ "
          "\"$FERRY_APPLIANCE\"/initramfs > '%s'/initramfs",
          dir);
+    host(
+        "cd '%s' && digest() { sha256sum \"$1\" | cut -c1-64; } && rm manifest.json && "
+        "sed s/$(digest \"$FERRY_APPLIANCE\"/initramfs)/$(digest initramfs)/ "
+        "\"$FERRY_APPLIANCE\"/manifest.json >manifest.json",
+        dir);
     return dir;
 }
 

@@ -9,6 +9,7 @@
 #include "api_hash.h"
 
 #include <dirent.h>
+#include <errno.h>
 #include <fcntl.h>
 #include <setjmp.h>
 #include <signal.h>
@@ -155,7 +156,9 @@ static void run(struct fixture *f, uv_loop_t *uv, bool mounted)
     assert_int_equal(ferry_spawn(&f->scope, "client", client_task, f), 0);
     uv_run(uv, UV_RUN_DEFAULT);
 
-    check_equal(f->served, -FERRY_EPIPE);
+    /* A socket that is closed with something unread in it says the latter. */
+    if (f->served != -ECONNRESET)
+        check_equal(f->served, -FERRY_EPIPE);
     ferry_scope_done(&f->scope);
     ferryd_free(f->g.d);
     ferry_loop_close(f->g.loop, NULL, NULL);
