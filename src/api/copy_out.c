@@ -132,11 +132,13 @@ static FERRY_CO int run_copy_out(ferry_op *op, ferry_error *e)
         return r;
     ferry_op_phase(op, "opening");
     r = ferry_tree_work_step(c->work, open_step, NULL);
-    if (r == -FERRY_ECANCELED || r == -FERRY_ETIMEDOUT)
-        return r;
+    if (r == 0)
+        r = call(op, c, e);
+    else if (r != -FERRY_ECANCELED && r != -FERRY_ETIMEDOUT)
+        ferry_fail(e, r, "copy_out", "%s: %s", c->work->dir, ferry_strerror(r));
     if (r < 0)
-        return ferry_fail(e, r, "copy_out", "%s: %s", c->work->dir, ferry_strerror(r));
-    return call(op, c, e);
+        ferry_tree_work_drop(c->work);
+    return r;
 }
 
 int ferry_copy_out_start(ferry_vm *vm, const char *remotepath, const char *localdir,

@@ -119,6 +119,24 @@ int ferry_tree_work_step(ferry_tree_work *w, ferry_tree_step fn,
     return result;
 }
 
+static int drop_step(ferry_tree_work *w, ferry_slice *piece)
+{
+    (void)piece;
+    ferry_tree_builder_free(w->builder);
+    w->builder = NULL;
+    return 0;
+}
+
+void ferry_tree_work_drop(ferry_tree_work *w)
+{
+    ferry_scope shield;
+    ferry_scope_open(&shield, FERRY_SCOPE_SHIELD);
+    ferry_scope_deadline(&shield, GRACE_MS);
+    if (w->builder && !w->running)
+        (void)ferry_tree_work_step(w, drop_step, NULL);
+    ferry_scope_join(&shield);
+}
+
 /* ---- problems ------------------------------------------------------------------------------- */
 
 int ferry_tree_work_problem(ferry_tree_work *w, const char *path, int code)

@@ -53,6 +53,10 @@ typedef int (*ferry_tree_step)(ferry_tree_work *w, ferry_slice *piece);
 FERRY_CO int ferry_tree_work_step(ferry_tree_work *w, ferry_tree_step fn,
                                   const ferry_slice *piece);
 
+/* What was half made goes away now, not when the op is freed: whoever was told that it has ended may
+ * look. A step that still hangs does it when it ends. */
+FERRY_CO void ferry_tree_work_drop(ferry_tree_work *w);
+
 /* An entry was left out. 0: go on; else the code to end with. Any thread. */
 int ferry_tree_work_problem(ferry_tree_work *w, const char *path, int code);
 /* Takes the oldest: 1, or 0. */

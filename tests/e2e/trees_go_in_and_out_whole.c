@@ -118,6 +118,8 @@ static void cancelled_on_the_way_in(void **state)
     }
 }
 
+/* The file in the making once went only when the op was freed, a moment after its end: a look in between
+ * found one file more. */
 static void cancelled_on_the_way_out(void **state)
 {
     (void)state;
