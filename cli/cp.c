@@ -11,7 +11,13 @@
 #include <string.h>
 #include <sys/stat.h>
 
-enum { OPT_KEEP_SUID = OPT_OWN, OPT_KEEP_PARTIAL, OPT_RESUME, OPT_VERIFY };
+enum {
+    OPT_KEEP_SUID = OPT_OWN,
+    OPT_KEEP_PARTIAL,
+    OPT_RESUME,
+    OPT_VERIFY,
+    OPT_LIMIT_RATE
+};
 
 static const char help[] =
     "Copies files into an image or out of it. A side written IMAGE:PATH, with an "
@@ -45,6 +51,8 @@ static const char help[] =
     "before "
     "a\n"
     "                        file gets its name; not with -r\n"
+    "      --limit-rate RATE copy at most so many bytes a second, all files together\n"
+    "                        (500K, 20M)\n"
     "\n"
     "Examples:\n"
     "  gferry cp big.iso disk.qcow2:/root/\n"
@@ -61,13 +69,21 @@ static const struct option longs[] = {
     {"keep-partial", no_argument, NULL, OPT_KEEP_PARTIAL},
     {"resume", no_argument, NULL, OPT_RESUME},
     {"verify", no_argument, NULL, OPT_VERIFY},
+    {"limit-rate", required_argument, NULL, OPT_LIMIT_RATE},
     {0},
 };
 
+static int parse_rate(struct options *o, const char *value)
+{
+    if (text_parse_size(value, &o->rate_max) < 0 || o->rate_max == 0)
+        return say_usage("--limit-rate %s: bytes a second, such as 500K or 20M", value);
+    return 0;
+}
+
 static int option(struct options *o, int c, const char *value)
 {
-    (void)value;
     switch (c) {
+    case OPT_LIMIT_RATE: return parse_rate(o, value);
     case OPT_KEEP_SUID: o->keep_suid = true; break;
     case OPT_RESUME: o->resume = o->keep_partial = true; break;
     case OPT_VERIFY: o->verify = true; break;
@@ -314,6 +330,8 @@ static int run_copy(const struct options *o, const struct operands *ops)
     int status =
         session_open(&s, o, ops->image, ops->into ? SESSION_WRITE : SESSION_READ);
     copy_init(&c, &s);
+    if (s.vm)
+        ferry_vm_set_rate_max(s.vm, o->rate_max);
     if (status == STATUS_OK)
         status = copy_all(&s, ops, &c, label ? label : "");
     status = session_close(&s, status);

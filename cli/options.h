@@ -46,6 +46,7 @@ struct options {
     bool verify;            /* cp: --verify */
     bool keep_partial;      /* cp: --keep-partial, --resume */
     bool resume;            /* cp: --resume */
+    uint64_t rate_max;      /* cp: --limit-rate, bytes a second; 0: none */
     bool all, detail;       /* ls: -a, -l */
     bool parents;           /* mkdir: -p */
     bool force;             /* rm, create: -f */

@@ -244,6 +244,11 @@ FERRY_EXPORT int ferry_vm_get_accel_reason(ferry_vm *vm, char **ret_text);
  * Thread: any. Since 0.1. */
 FERRY_EXPORT const char *ferry_vm_get_lane(ferry_vm *vm);
 
+/* From now on the VM's transfers, all together, move at most so many bytes a second; 0, as at the start: no
+ * limit. Those that are under way obey too, within a tenth of a second. Waiting for it is no stall (stall_ms).
+ * Holes are no bytes. Thread: any. Since 0.1. */
+FERRY_EXPORT void ferry_vm_set_rate_max(ferry_vm *vm, uint64_t bytes_per_second);
+
 /* Milliseconds the last successful launch took, by phase; for doctor and the bench.
  * Thread: any. Since 0.1. */
 typedef struct ferry_launch_times {

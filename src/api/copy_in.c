@@ -104,6 +104,8 @@ static FERRY_CO int send_all(ferry_op *op, ferry_copy *c, ferry_error *e)
         ferry_slice all = {b, b->data, b->len};
         ferry_take(&b);
         r = ferry_stream_write(c->stream, all);
+        if (r == 0)
+            r = ferry_pace_pay(&op->vm->pace, &c->meter, all.len);
         if (r < 0)
             return r;
     }

@@ -79,11 +79,15 @@ static FERRY_CO int receive_all(ferry_op *op, ferry_copy *c, ferry_error *e)
         int r = ferry_stream_read(c->stream, &p);
         if (r <= 0)
             return r;
+        size_t len = p.data.len;
         r = p.hole ? -FERRY_EPROTO : ferry_tree_work_step(c->work, build_step, &p.data);
         ferry_slice_done(&p.data);
         if (r < 0)
             return broken(op, r, e);
         note(op);
+        r = ferry_pace_pay(&op->vm->pace, &c->meter, len);
+        if (r < 0)
+            return r;
     }
 }
 

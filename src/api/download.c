@@ -33,6 +33,7 @@ struct download {
     ferry_vm *vm;
     ferry_stream *stream;
     ferry_seal seal;
+    ferry_meter meter;
     uint64_t begin;    /* of the part that was asked for: had already, by `resume` */
     uint64_t received; /* behind that */
     uint64_t written;  /* of what was received */
@@ -82,32 +83,36 @@ static FERRY_CO int receive_all(struct download *d, ferry_error *e)
             return r;
         want_lane(d);
         r = ferry_sink_write(&d->sink, &p, e);
-        d->received += p.hole ? p.hole : p.data.len;
+        size_t len = p.data.len;
+        d->received += p.hole ? p.hole : len;
         ferry_slice_done(&p.data);
         if (r < 0)
             return r;
         d->written = d->received;
+        r = ferry_pace_pay(&d->vm->pace, &d->meter, len);
+        if (r < 0)
+            return r;
     }
 }
 
 static FERRY_CO int transfer(ferry_op *op, struct download *d, ferry_error *e)
 {
-    ferry_meter meter = {.op = op,
-                         .read = read_progress,
-                         .arg = d,
-                         .stall_ms = d->opts.stall_ms};
     fx_download_ret ret = {0};
     ferry_hangup hangup;
 
     ferry_op_phase(op, "copying");
-    ferry_meter_start(&meter);
+    d->meter = (ferry_meter){.op = op,
+                             .read = read_progress,
+                             .arg = d,
+                             .stall_ms = d->opts.stall_ms};
+    ferry_meter_start(&d->meter);
     ferry_hangup_watch(&hangup, d->stream, FERRY_HANGUP_LOSS);
     int r = ferry_hangup_end(&hangup, receive_all(d, e));
     r = r == 0 ? ferry_call_finish(op, &ferry_desc_download, d->stream, &ret, e)
                : ferry_call_abort(op, &ferry_desc_download, d->stream, r, e);
-    ferry_meter_stop(&meter);
+    ferry_meter_stop(&d->meter);
     if (r < 0)
-        return ferry_meter_verdict(&meter, r, "download", d->src, e);
+        return ferry_meter_verdict(&d->meter, r, "download", d->src, e);
     if (ret.value != d->received)
         return ferry_fail(e, -FERRY_EPROTO, "download",
                           "%s: %llu bytes sent, %llu arrived", d->src,

@@ -9,6 +9,7 @@
 #ifndef FERRY_API_INTERNAL_H
 #define FERRY_API_INTERNAL_H
 
+#include "api/pace.h"
 #include "api/slots.h"
 #include "async/scope.h"
 #include "async/sync.h"
@@ -70,6 +71,7 @@ struct ferry_vm {
     atomic_uint cancel_epoch; /* ferry_vm_cancel_all() counts it up */
     atomic_uint kills;        /* ferry_vm_kill() counts it up */
     _Atomic(const char *) accel, lane_text;
+    ferry_pace pace; /* of its transfers */
 
     pthread_mutex_t lock; /* drives and times: any thread before and after launch */
     ferry_machine_spec spec;

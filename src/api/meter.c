@@ -22,7 +22,7 @@ static void check_stall(ferry_meter *m)
 {
     uint64_t now = ferry_loop_now(ferry_self_loop());
     uint64_t bytes = atomic_load(&m->op->bytes);
-    if (bytes != m->moved) {
+    if (bytes != m->moved || m->paced) {
         m->moved = bytes;
         m->moved_ms = now;
     }

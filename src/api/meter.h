@@ -17,6 +17,7 @@ typedef struct ferry_meter {
     uint32_t stall_ms; /* the op's scope is cancelled when bytes stand still so long; 0: never */
     bool stalled; /* ... which has happened */
     bool patient; /* all is sent: a commit may take its time */
+    bool paced;   /* it waits, as the user wished (pace.h) */
 
     ferry_scope scope;
     uint64_t moved_ms; /* when bytes last changed */

@@ -213,6 +213,11 @@ static int new_piece(ferry_buf **b, ferry_piece *ret)
     return 1;
 }
 
+static uint64_t wanted(const ferry_source *s, uint64_t left)
+{
+    return s->piece_max && s->piece_max < left ? s->piece_max : left;
+}
+
 static size_t at_most(uint64_t n)
 {
     return n < FERRY_FRAME_MAX ? (size_t)n : FERRY_FRAME_MAX;
@@ -239,7 +244,7 @@ static FERRY_CO int next_of_file(ferry_source *s, ferry_piece *ret, ferry_error 
             return r < 0 ? failed(s, r, e) : r;
     }
     FERRY_AUTO(buf) ferry_buf *b = NULL;
-    uint64_t want = s->data_end - s->offset;
+    uint64_t want = wanted(s, s->data_end - s->offset);
     int r = get_buf(s, want, &b, e);
     if (r < 0)
         return r;
@@ -302,7 +307,7 @@ static FERRY_CO int next_of_memory(ferry_source *s, ferry_piece *ret, ferry_erro
     if (s->offset >= s->end)
         return 0;
     FERRY_AUTO(buf) ferry_buf *b = NULL;
-    uint64_t want = s->end - s->offset;
+    uint64_t want = wanted(s, s->end - s->offset);
     int r = get_buf(s, want, &b, e);
     if (r < 0)
         return r;

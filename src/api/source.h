@@ -35,6 +35,7 @@ typedef struct ferry_source {
     uint64_t end;         /* FILE, MEMORY: where it ends */
     uint64_t data_end;    /* FILE: [offset, data_end) is known to be data */
     uint64_t length;      /* bytes that will come; 0: unknown */
+    size_t piece_max;     /* FILE, MEMORY: of the next; 0: what fits */
     ferry_stream *stream; /* where the pieces go: they are read into slots of its lane */
 } ferry_source;
 

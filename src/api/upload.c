@@ -29,6 +29,7 @@ struct upload {
     ferry_vm *vm;
     ferry_stream *stream;
     ferry_seal seal;
+    ferry_meter meter;
     uint64_t resume_at,
         resume_stamp; /* of the partial: what was equal, and which it was */
 };
@@ -55,8 +56,10 @@ static void read_progress(void *arg, uint64_t *ret_bytes, uint64_t *ret_total)
 /* A source that does not know its length asks for the lane when it has shown some. */
 static FERRY_CO int send_all(struct upload *u, uint64_t *ret_sent, ferry_error *e)
 {
+    ferry_pace *pace = &u->vm->pace;
     for (;;) {
         ferry_piece p = {0};
+        u->source.piece_max = ferry_pace_piece(pace);
         int r = ferry_source_next(&u->source, &p, e);
         if (r < 0)
             return r;
@@ -64,10 +67,13 @@ static FERRY_CO int send_all(struct upload *u, uint64_t *ret_sent, ferry_error *
             return ferry_seal_finish(&u->seal, u->stream);
         }
         ferry_lane_want(u->vm, *ret_sent);
-        *ret_sent += p.hole ? p.hole : p.data.len;
+        size_t len = p.data.len;
+        *ret_sent += p.hole ? p.hole : len;
         r = p.hole ? ferry_seal_write_hole(&u->seal, u->stream, p.hole)
                    : ferry_seal_write(&u->seal, u->stream,
                                       p.data); /* owns it, even on error */
+        if (r == 0)
+            r = ferry_pace_pay(pace, &u->meter, len);
         if (r < 0)
             return r;
     }
@@ -75,28 +81,28 @@ static FERRY_CO int send_all(struct upload *u, uint64_t *ret_sent, ferry_error *
 
 static FERRY_CO int transfer(ferry_op *op, struct upload *u, ferry_error *e)
 {
-    ferry_meter meter = {.op = op,
-                         .read = read_progress,
-                         .arg = u,
-                         .stall_ms = u->opts.stall_ms};
     fx_upload_ret ret = {0};
     ferry_hangup hangup;
     uint64_t sent = 0;
 
     ferry_op_phase(op, "copying");
-    ferry_meter_start(&meter);
+    u->meter = (ferry_meter){.op = op,
+                             .read = read_progress,
+                             .arg = u,
+                             .stall_ms = u->opts.stall_ms};
+    ferry_meter_start(&u->meter);
     ferry_hangup_watch(&hangup, u->stream, FERRY_HANGUP_REPLY);
     int r = ferry_hangup_end(&hangup, send_all(u, &sent, e));
     if (r == 0) {
         ferry_op_phase(op, "committing");
-        meter.patient = true;
+        u->meter.patient = true;
         r = ferry_call_finish(op, &ferry_desc_upload, u->stream, &ret, e);
     } else {
         r = ferry_call_abort(op, &ferry_desc_upload, u->stream, r, e);
     }
-    ferry_meter_stop(&meter);
+    ferry_meter_stop(&u->meter);
     if (r < 0)
-        return ferry_meter_verdict(&meter, r, "upload", u->dst, e);
+        return ferry_meter_verdict(&u->meter, r, "upload", u->dst, e);
     if (ret.value != sent)
         return ferry_fail(e, -FERRY_EIO, "upload", "%s: %llu bytes sent, %llu written",
                           u->dst, (unsigned long long)sent,

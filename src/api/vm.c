@@ -238,6 +238,11 @@ const char *ferry_vm_get_accel(ferry_vm *vm)
     return atomic_load(&vm->accel);
 }
 
+void ferry_vm_set_rate_max(ferry_vm *vm, uint64_t bytes_per_second)
+{
+    atomic_store(&vm->pace.rate, bytes_per_second);
+}
+
 const char *ferry_vm_get_lane(ferry_vm *vm)
 {
     return atomic_load(&vm->lane_text);

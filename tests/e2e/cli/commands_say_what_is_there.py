@@ -83,7 +83,7 @@ class Commands(cli.Case):
 
     def test_the_bar_ends_in_a_summary(self):
         file = cli.random_file(self.path("big.iso"), 100 << 20)
-        with cli.Terminal("cp", file, f"{self.disk}:/", columns=60) as t:
+        with cli.Terminal("cp", "--limit-rate", "25M", file, f"{self.disk}:/", columns=60) as t:
             t.expect(r"big\.iso  \[")
             t.resize(40)
             self.assertEqual(t.end(), 0, t.text[-300:])
@@ -94,7 +94,8 @@ class Commands(cli.Case):
 
     def test_no_color(self):
         file = cli.random_file(self.path("big.iso"), 30 << 20)
-        with cli.Terminal("cp", file, f"{self.disk}:/", env={"NO_COLOR": "1"}) as t:
+        with cli.Terminal("cp", "--limit-rate", "20M", file, f"{self.disk}:/",
+                          env={"NO_COLOR": "1"}) as t:
             t.expect(r"%")
             self.assertEqual(t.end(), 0, t.text[-300:])
         self.assertNotRegex(t.text, r"\x1b\[\d+m")

@@ -1,6 +1,7 @@
 """A file that gferry copies into an image is there, byte for byte, for tools that are not
 ours, and comes back the same, for each format and for sizes around those of blocks."""
 
+import json
 import os
 import subprocess
 import unittest
@@ -37,6 +38,35 @@ class RoundTrip(cli.Case):
     def test_qcow2(self):
         self.there_and_back("disk.qcow2", "--verify")
         subprocess.run(["qemu-img", "check", "-q", self.path("disk.qcow2")], check=True)
+
+
+class Paced(cli.Case):
+    def took(self, *args):
+        """Milliseconds that copying takes, as the program itself counts them."""
+        run = cli.gferry("cp", "--progress", "json", "--limit-rate", "6M", *args)
+        events = [json.loads(line) for line in run.stderr.splitlines()]
+        return [e["elapsed_ms"] for e in events if e["phase"] == "copying"][-1]
+
+    def test_files_and_trees_share_a_limit(self):
+        image, tree = self.image(), self.path("tree")
+        os.mkdir(tree)
+        for i in range(3):
+            cli.random_file(os.path.join(tree, f"f{i}"), 4 << 20)
+        files = [os.path.join(tree, name) for name in os.listdir(tree)]
+        out = self.path("out")
+        os.mkdir(out)
+        for args in ([*files, f"{image}:/"], [f"{image}:/f0", f"{image}:/f1", f"{image}:/f2", out],
+                     ["-r", tree, f"{image}:/"], ["-r", f"{image}:/tree", out]):
+            self.assertGreaterEqual(self.took(*args), 2000, args)  # 12 MiB
+        for where in out, os.path.join(out, "tree"):
+            for file in files:
+                self.assertEqual(cli.sha256(os.path.join(where, os.path.basename(file))),
+                                 cli.sha256(file))
+
+    def test_a_limit_that_is_none(self):
+        for rate in "0", "fast", "-1", "3M/s":
+            run = cli.gferry("cp", "--limit-rate", rate, "a", "b.img:/", code=2)
+            self.assertIn(f"--limit-rate {rate}: bytes a second, such as", run.stderr)
 
 
 class Streams(cli.Case):

@@ -1,7 +1,8 @@
 """^C does the same in every phase that a command goes through: said at once, cleaned up, exit
 code 130, the image as it was or as it was to be. The phases are those that `--progress json`
-names; SIGINT is sent when one has been entered. (It may have been left by then: on a fast machine
-the signal lands in the next one, and after the last one there is nothing to cancel.)"""
+names; SIGINT is sent when one has been entered. It may have been left by then: on a fast machine
+the signal lands in the next one, and if it comes after the end, nothing was cancelled and nothing
+is said. A copy is held up by a limit on its rate, so that this can only happen to what follows it."""
 
 import json
 import os
@@ -32,15 +33,16 @@ def phases(*args, until=None):
 
 
 class Phases(cli.Case):
-    def each_phase(self, command, check):
-        """check(code) after a run that was interrupted in each of the phases."""
+    def each_phase(self, command, check, certain):
+        """check(code) after a run that was interrupted in each of the phases; in the certain ones
+        it cannot have ended before."""
         all_of_them, code, said = phases(*command())
         self.assertEqual((code, said), (0, ""))
         for phase in all_of_them:
             with self.subTest(phase=phase):
                 arguments = command()
                 _, code, said = phases(*arguments, until=phase)
-                if code != 0 or phase != all_of_them[-1]:
+                if code != 0 or phase in certain:
                     self.assertEqual(code, 130, said)
                     self.assertRegex(said, r"\ACancelling… \(again: stop at once\)\n")
                 self.no_process_is_left()
@@ -53,7 +55,7 @@ class Phases(cli.Case):
 
         def command():
             self.disk = self.image()
-            return "cp", source, f"{self.disk}:/target"
+            return "cp", "--limit-rate", "12M", source, f"{self.disk}:/target"
 
         def check(code):
             self.fs_is_clean(self.disk)
@@ -64,10 +66,9 @@ class Phases(cli.Case):
             else:
                 self.assertNotEqual(code, 0)
 
-        seen = self.each_phase(command, check)
-        for phase in "booting", "looking for file systems", "mounting", "copying", \
-                     "flushing":
-            self.assertIn(phase, seen)
+        certain = ["booting", "looking for file systems", "mounting", "copying"]
+        seen = self.each_phase(command, check, certain)
+        self.assertLessEqual({*certain, "flushing"}, {*seen})
 
     def test_creating(self):
         before = set(os.listdir(self.dir))
@@ -85,9 +86,8 @@ class Phases(cli.Case):
             else:
                 self.assertEqual(code, 130)
 
-        seen = self.each_phase(command, check)
-        for phase in "booting", "partitioning", "formatting", "flushing":
-            self.assertIn(phase, seen)
+        seen = self.each_phase(command, check, ["booting"])
+        self.assertLessEqual({"booting", "partitioning", "formatting", "flushing"}, {*seen})
 
 
 if __name__ == "__main__":

@@ -36,14 +36,14 @@ class Signals(cli.Case):
         self.assertNotIn("gferry:", terminal.text)  # the user knows why it failed
 
     def test_ctrl_c_in_an_upload(self):
-        with cli.Terminal("cp", self.big, f"{self.disk}:/target") as t:
+        with cli.Terminal("cp", *cli.SLOWLY, self.big, f"{self.disk}:/target") as t:
             t.expect(r" [1-9]\d?%")
             t.type("\x03")
             self.ends(t, 130)
         self.image_is_as_it_was()
 
     def test_ctrl_c_in_the_launch(self):
-        with cli.Terminal("cp", self.big, f"{self.disk}:/target") as t:
+        with cli.Terminal("cp", *cli.SLOWLY, self.big, f"{self.disk}:/target") as t:
             t.expect("⠙|⠹|⠸|⠼")  # a spinner: booting
             t.type("\x03")
             self.ends(t, 130)
@@ -54,7 +54,7 @@ class Signals(cli.Case):
         out = self.path("out.bin")
         with open(out, "wb") as file:
             file.write(b"precious")
-        with cli.Terminal("cp", f"{self.disk}:/big", out) as t:
+        with cli.Terminal("cp", *cli.SLOWLY, f"{self.disk}:/big", out) as t:
             t.expect(r" [1-9]\d?%")
             t.type("\x03")
             self.ends(t, 130)
@@ -79,7 +79,7 @@ class Signals(cli.Case):
         os.mkdir(tree)
         for i in range(40):
             cli.random_file(os.path.join(tree, f"f{i}"), 3 << 20)
-        with cli.Terminal("cp", "-r", tree, f"{self.disk}:/") as t:
+        with cli.Terminal("cp", *cli.SLOWLY, "-r", tree, f"{self.disk}:/") as t:
             t.expect(r" [1-9]\d?/40 files")
             t.type("\x03")
             self.ends(t, 130)
@@ -91,7 +91,7 @@ class Signals(cli.Case):
 
     def test_sigterm_and_sighup(self):
         for signo, code in ((signal.SIGTERM, 143), (signal.SIGHUP, 129)):
-            with cli.Terminal("cp", self.big, f"{self.disk}:/target") as t:
+            with cli.Terminal("cp", *cli.SLOWLY, self.big, f"{self.disk}:/target") as t:
                 t.expect(r" [1-9]\d?%")
                 t.signal(signo)
                 self.ends(t, code)
@@ -100,7 +100,7 @@ class Signals(cli.Case):
     def test_second_ctrl_c_ends_it_at_once(self):
         fifo = self.path("fifo")
         os.mkfifo(fifo)
-        with cli.Terminal("cp", self.big, f"{self.disk}:/target") as t:
+        with cli.Terminal("cp", *cli.SLOWLY, self.big, f"{self.disk}:/target") as t:
             t.expect(r" [1-9]\d?%")
             # The appliance cannot take part in any clean-up: the first ^C would last 10 s.
             for pid in self.processes():
@@ -118,7 +118,8 @@ class Signals(cli.Case):
     def test_job_control(self):
         # A shell, because only a process with a parent in its session can be stopped by ^Z.
         shell = ["bash", "-c", 'set -m; "$@"; echo "status $?"; fg', "bash", cli.GFERRY]
-        with cli.Terminal("cp", self.big, f"{self.disk}:/target", program=shell) as t:
+        with cli.Terminal("cp", "--limit-rate", "12M", self.big, f"{self.disk}:/target",
+                          program=shell) as t:
             t.expect(r" [1-9]\d?%")
             t.type("\x1a")
             t.expect("status 148")  # 128 + SIGTSTP; then the shell's fg

@@ -25,7 +25,7 @@ class Underneath(cli.Case):
 
     def test_qemu_killed_in_an_upload(self):
         big = cli.random_file(self.path("big"), 120 << 20)
-        with cli.Terminal("cp", big, f"{self.disk}:/big") as t:
+        with cli.Terminal("cp", *cli.SLOWLY, big, f"{self.disk}:/big") as t:
             t.expect(r" [1-9]\d?%")
             os.kill(self.qemu(), signal.SIGKILL)
             self.assertEqual(t.end(within=20), 1, t.text[-300:])
@@ -42,7 +42,7 @@ class Underneath(cli.Case):
         cli.gferry("cp", cli.random_file(self.path("big"), 120 << 20), f"{self.disk}:/big")
         with open(self.path("out"), "wb") as file:
             file.write(b"precious")
-        with cli.Terminal("cp", f"{self.disk}:/big", self.path("out")) as t:
+        with cli.Terminal("cp", *cli.SLOWLY, f"{self.disk}:/big", self.path("out")) as t:
             t.expect(r" [1-9]\d?%")
             os.kill(self.qemu(), signal.SIGKILL)
             self.assertEqual(t.end(within=20), 1, t.text[-300:])

@@ -43,7 +43,7 @@ class Torn(cli.Case):
 
     def test_qemu_killed_in_an_upload(self):
         cli.gferry("cp", self.old, f"{self.disk}:/target")
-        with cli.Terminal("cp", self.big, f"{self.disk}:/target") as t:
+        with cli.Terminal("cp", *cli.SLOWLY, self.big, f"{self.disk}:/target") as t:
             t.expect(r" [1-9]\d?%")
             os.kill(self.qemu(), signal.SIGKILL)
             self.fails(t, "appliance killed by signal 9")
@@ -54,7 +54,7 @@ class Torn(cli.Case):
         out = self.path("out")
         os.mkdir(out)
         shutil.copy(self.old, os.path.join(out, "big"))
-        with cli.Terminal("cp", f"{self.disk}:/big", out) as t:
+        with cli.Terminal("cp", *cli.SLOWLY, f"{self.disk}:/big", out) as t:
             t.expect(r" [1-9]\d?%")
             os.kill(self.qemu(), signal.SIGKILL)
             self.fails(t, "appliance killed by signal 9")
@@ -63,7 +63,7 @@ class Torn(cli.Case):
 
     def test_source_truncated_while_it_is_read(self):
         cli.gferry("cp", self.old, f"{self.disk}:/target")
-        with cli.Terminal("cp", self.big, f"{self.disk}:/target") as t:
+        with cli.Terminal("cp", *cli.SLOWLY, self.big, f"{self.disk}:/target") as t:
             t.expect(r" [1-9]\d?%")
             t.signal(signal.SIGSTOP)
             os.truncate(self.big, MIB)

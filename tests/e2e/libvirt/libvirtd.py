@@ -201,9 +201,9 @@ class Case(cli.Case):
         return run
 
     def cp(self, daemon, *args):
-        """gferry cp in a terminal."""
+        """gferry cp in a terminal, so slow that something can happen to it."""
         return cli.Terminal("--backend", f"libvirt:{daemon.uri}", "--accel", "tcg", "cp",
-                            *args, env=daemon.env)
+                            *cli.SLOWLY, *args, env=daemon.env)
 
     def nothing_is_left(self, daemon):
         self.no_process_is_left(within=10)
