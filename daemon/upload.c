@@ -1,5 +1,5 @@
-/* upload: DATA of the stream to a file or device. Owns the pipeline; the file system's side is
- * target.c (temporaries, commit) and sink.c (writes).
+/* upload: DATA of the stream to a file or device. Owns the pipeline; its ends are
+ * intake.c (batches of what comes), sink.c (writes) and target.c (temporaries, commit).
  *
  *      receive ----> batch ----> [chan] ----> writer, writer ----> commit
  *      credit bounds what is    one waits    ferryd_sink_write on the pool
@@ -9,12 +9,11 @@
  * committed by a single job: of a 4 KiB file, the two changes of threads would be most of
  * the time. A failing writer cancels the receiver, so that ENOSPC is answered at once,
  * whatever the host is still sending. */
-#include "sink.h"
+#include "intake.h"
 
 #include "base/auto.h"
 #include "base/error.h"
 #include "devices.h"
-#include "proto/seal.h"
 
 #include <fcntl.h>
 #include <stdio.h>
@@ -39,38 +38,13 @@ struct upload {
     struct ferryd_target target;
     bool open, opened; /* now; ever */
 
-    ferry_seal seal;
-    ferry_slice rest; /* of a piece that did not fit the last batch */
-    uint64_t hole;    /* that comes next; 0: none */
-    bool end;         /* nothing comes after `rest` and `hole` */
-    uint64_t at;      /* offset in the target of what comes next */
-    uint64_t lost; /* the lowest offset below `at` that was not written; else UINT64_MAX */
+    struct ferryd_intake in;
+    uint64_t lost; /* the lowest offset below in.at that was not written; else UINT64_MAX */
 
     uint64_t allocated, step; /* preallocated up to here, and by how much next */
     ferry_chan batches;       /* struct ferryd_batch *, to the writers */
     int r;                    /* of a job */
 };
-
-/* ---- batches ------------------------------------------------------------------------------ */
-
-static void batch_free(struct ferryd_batch *b)
-{
-    if (!b)
-        return;
-    for (unsigned i = 0; i < b->n; i++)
-        ferry_slice_done(&b->slice[i]);
-    free(b);
-}
-
-static inline void ferry_auto_batch(struct ferryd_batch **b)
-{
-    batch_free(*b);
-}
-
-static size_t min_size(size_t a, size_t b)
-{
-    return a < b ? a : b;
-}
 
 /* A batch that was received and not, or not surely, written. With two writers it may have been
  * overtaken: what counts as written ends where it begins. */
@@ -78,72 +52,6 @@ static void batch_lost(struct upload *u, const struct ferryd_batch *b)
 {
     if (b->n > 0 && b->offset < u->lost)
         u->lost = b->offset;
-}
-
-/* Moves as much of u->rest into the batch as it has room for; a slot of the lane is written at
- * once, however large. */
-static void batch_add(struct upload *u, struct ferryd_batch *b)
-{
-    bool lent = ferry_buf_is_lent(u->rest.buf);
-    size_t n = lent ? u->rest.len : min_size(u->rest.len, FERRYD_BATCH - b->len);
-    b->slice[b->n++] = (ferry_slice){ferry_buf_ref(u->rest.buf), u->rest.data, n};
-    b->len += n;
-    u->rest.data += n;
-    u->rest.len -= n;
-    if (u->rest.len == 0)
-        ferry_slice_done(&u->rest);
-}
-
-/* A batch that is not the last of its run ends on a block boundary: what is over goes back
- * to u->rest. Only a batch that ran out of slices is concerned, and of that only the last
- * slices, which are small. */
-static void batch_trim(struct upload *u, struct ferryd_batch *b)
-{
-    size_t over = (size_t)((b->offset + b->len) % FERRY_BUF_ALIGN);
-    ferry_slice *last = b->n ? &b->slice[b->n - 1] : NULL;
-    if (!last || over == 0 || over >= last->len || u->rest.len > 0)
-        return;
-    u->rest =
-        (ferry_slice){ferry_buf_ref(last->buf), last->data + last->len - over, over};
-    last->len -= over;
-    b->len -= over;
-}
-
-/* Receives until the batch is full or has a slot of the lane, the run of data ends at a hole, or nothing more comes. */
-static FERRY_CO int batch_fill(struct upload *u, struct ferryd_batch *b)
-{
-    b->offset = u->at;
-    while (!u->hole && b->len < FERRYD_BATCH && b->n < FERRYD_BATCH_SLICES) {
-        if (u->rest.len > 0) {
-            bool lent = ferry_buf_is_lent(u->rest.buf);
-            batch_add(u, b);
-            if (lent)
-                break; /* the host may wait for this slot before it sends more */
-            continue;
-        }
-        ferry_piece piece;
-        int r = u->end ? 0 : ferry_seal_read(&u->seal, u->call->stream, &piece);
-        if (r < 0)
-            return r;
-        if (r == 0) {
-            u->end = true;
-            break;
-        }
-        u->rest = piece.data;
-        u->hole = piece.hole;
-    }
-    if (b->n == FERRYD_BATCH_SLICES)
-        batch_trim(u, b);
-
-    if (u->at + b->len < u->at || u->at + b->len > INT64_MAX)
-        return -FERRY_EFBIG;
-    u->at += b->len;
-    return 0;
-}
-
-static bool upload_is_complete(const struct upload *u)
-{
-    return u->end && !u->hole && u->rest.len == 0;
 }
 
 /* ---- before the data ------------------------------------------------------------------------ */
@@ -213,7 +121,7 @@ static int open_target(struct upload *u, bool large)
 static void leave(struct upload *u)
 {
     struct ferryd_left *left = &u->call->left;
-    uint64_t end = u->lost < u->at ? u->lost : u->at;
+    uint64_t end = u->lost < u->in.at ? u->lost : u->in.at;
     left->kind = u->target.resumed ? FERRY_LEFT_UNKNOWN : FERRY_LEFT_NOTHING;
     if (u->target.opts.in_place) {
         left->kind = FERRY_LEFT_WRITTEN;
@@ -231,7 +139,7 @@ static void finish(struct upload *u)
 {
     struct ferryd_left *left = &u->call->left;
     left->kind = u->target.opts.in_place ? FERRY_LEFT_WRITTEN : FERRY_LEFT_NOTHING;
-    left->bytes = u->target.opts.in_place ? u->at - u->args->offset : 0;
+    left->bytes = u->target.opts.in_place ? u->in.at - u->args->offset : 0;
     ferryd_target_close(&u->target);
     u->open = false;
 }
@@ -255,7 +163,7 @@ static void small_run(void *arg)
     if (u->r < 0)
         batch_lost(u, s->batch);
     else
-        u->r = ferryd_target_commit(&u->target, u->at);
+        u->r = ferryd_target_commit(&u->target, u->in.at);
     if (u->r < 0)
         leave(u);
     else
@@ -306,25 +214,25 @@ static FERRY_CO int allocate(struct upload *u, const struct ferryd_batch *b)
 static void hole_run(void *arg)
 {
     struct upload *u = arg;
-    u->r = ferryd_sink_hole(u->call, &u->target, u->at, u->at + u->hole);
+    u->r = ferryd_sink_hole(u->call, &u->target, u->in.at, u->in.at + u->in.hole);
 }
 
 /* In a fresh file only what was preallocated is there to be given back. */
 static FERRY_CO int pass_hole(struct upload *u)
 {
-    if (u->at + u->hole < u->at || u->at + u->hole > INT64_MAX)
+    if (u->in.at + u->in.hole < u->in.at || u->in.at + u->in.hole > INT64_MAX)
         return -FERRY_EFBIG;
 
     int r = 0;
-    if (!u->target.fresh || u->at < u->allocated) {
+    if (!u->target.fresh || u->in.at < u->allocated) {
         r = ferryd_block(hole_run, u);
         if (r == 0)
             r = u->r;
     }
     if (r < 0)
         return r;
-    u->at += u->hole;
-    u->hole = 0;
+    u->in.at += u->in.hole;
+    u->in.hole = 0;
     u->step = 0;
     return 0;
 }
@@ -348,14 +256,14 @@ static FERRY_CO int receive(struct upload *u, struct ferryd_batch **first)
     FERRY_AUTO(batch) struct ferryd_batch *b = ferry_take(first);
     for (;;) {
         int r = hand_on(u, &b);
-        if (r == 0 && u->hole)
+        if (r == 0 && u->in.hole)
             r = pass_hole(u);
-        if (r < 0 || upload_is_complete(u))
+        if (r < 0 || ferryd_intake_is_over(&u->in))
             return r;
 
-        batch_free(b);
+        ferryd_batch_free(b);
         b = calloc(1, sizeof *b);
-        r = b ? batch_fill(u, b) : -ENOMEM;
+        r = b ? ferryd_intake_fill(&u->in, b) : -ENOMEM;
         if (r < 0)
             return r;
     }
@@ -390,7 +298,7 @@ static FERRY_CO int writer(void *arg)
             r = w.r;
         if (r < 0)
             batch_lost(u, w.batch);
-        batch_free(w.batch);
+        ferryd_batch_free(w.batch);
         if (r < 0)
             return r;
     }
@@ -417,7 +325,7 @@ static FERRY_CO int pipeline(struct upload *u, struct ferryd_batch **first)
     void *left;
     while (ferry_chan_try_recv(&u->batches, &left)) {
         batch_lost(u, left);
-        batch_free(left);
+        ferryd_batch_free(left);
     }
     ferry_chan_done(&u->batches);
     /* A writer's failure reaches the receiver as a cancel: the writer knows why. */
@@ -435,7 +343,7 @@ static void open_run(void *arg)
 static void commit_run(void *arg)
 {
     struct upload *u = arg;
-    u->r = ferryd_target_commit(&u->target, u->at);
+    u->r = ferryd_target_commit(&u->target, u->in.at);
 }
 
 static void leave_run(void *arg)
@@ -482,8 +390,8 @@ static FERRY_CO int upload(struct upload *u)
     if (r == 0 && u->args->resume_at)
         r = open_large(u);
     if (r == 0)
-        r = batch_fill(u, first);
-    if (r == 0 && !u->open && upload_is_complete(u))
+        r = ferryd_intake_fill(&u->in, first);
+    if (r == 0 && !u->open && ferryd_intake_is_over(&u->in))
         return upload_small(u, first);
 
     if (r == 0 && !u->open)
@@ -527,7 +435,7 @@ static int begin(struct upload *u)
     if (a->resume_at && (a->in_place || a->offset || !u->root))
         return -EINVAL;
     u->lost = UINT64_MAX;
-    u->at = a->resume_at ? a->resume_at : a->offset;
+    u->in.at = a->resume_at ? a->resume_at : a->offset;
     return 0;
 }
 
@@ -535,10 +443,9 @@ static FERRY_CO int run_upload(struct upload *u, ferry_error *e)
 {
     int r = begin(u);
     if (r == 0 && u->args->verify)
-        r = ferry_seal_init(&u->seal);
+        r = ferry_seal_init(&u->in.seal);
     if (r == 0)
         r = upload(u);
-    ferry_seal_done(&u->seal);
     if (r == -EBADMSG)
         return ferryd_failf(u->call, e, -FERRY_EIO,
                             "%s: the checksum of what arrived is another",
@@ -549,7 +456,7 @@ static FERRY_CO int run_upload(struct upload *u, ferry_error *e)
 int ferryd_upload(struct ferryd_call *c, const fx_upload_args *a, fx_upload_ret *ret,
                   ferry_error *e)
 {
-    struct upload u = {.call = c, .args = a};
+    struct upload u = {.call = c, .args = a, .in.stream = c->stream};
     bool device;
     int r = ferryd_device_or_file(c, a->path, &device, e);
     if (r == 0 && !device)
@@ -561,8 +468,8 @@ int ferryd_upload(struct ferryd_call *c, const fx_upload_args *a, fx_upload_ret 
     if (r < 0 && a->resume_at && !u.opened)
         look_at_partial(&u);
     if (r == 0)
-        ret->value = u.at - (a->resume_at ? a->resume_at : a->offset);
-    ferry_slice_done(&u.rest);
+        ret->value = u.in.at - (a->resume_at ? a->resume_at : a->offset);
+    ferryd_intake_done(&u.in);
     ferry_file_unref(u.root);
     return r;
 }
