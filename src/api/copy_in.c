@@ -6,6 +6,7 @@
 #include "api/copy.h"
 #include "api/hangup.h"
 #include "base/auto.h"
+#include "tree/parser.h"
 
 #include "api_calls.h"
 #include "ferry_xdr.h"
@@ -113,51 +114,26 @@ static FERRY_CO int send_all(ferry_op *op, ferry_copy *c, ferry_error *e)
     return 0;
 }
 
-/* One record of the daemon's, complete: it sends each in one piece, but a piece may be cut. */
-static int hear(ferry_copy *c, const uint8_t *p, size_t n, size_t *ret_used)
+/* A record of the daemon's. It sends nothing but what was left out. */
+static int hear(void *user, const ferry_tree_record *r)
 {
-    ferry_tree_type type;
-    ferry_tree_record r;
-    uint32_t len;
-    *ret_used = 0;
-    if (n < FERRY_TREE_HEADER)
-        return 0;
-    int e = ferry_tree_decode_header(p, &type, &len);
-    if (e == 0 && type != FERRY_TREE_PROBLEM)
-        e = -FERRY_EPROTO;
-    if (e < 0 || n < FERRY_TREE_HEADER + len)
-        return e;
-    e = ferry_tree_decode(type, p + FERRY_TREE_HEADER, len, &r);
-    if (e == 0)
-        (void)ferry_tree_work_problem(c->work, r.name, r.code);
-    *ret_used = FERRY_TREE_HEADER + len;
-    return e;
+    ferry_copy *c = user;
+    if (r->type != FERRY_TREE_PROBLEM)
+        return -FERRY_EPROTO;
+    (void)ferry_tree_work_problem(c->work, r->name, r->code);
+    return 0;
 }
 
-static FERRY_CO int listen_to(ferry_copy *c, uint8_t *kept, size_t room)
+static FERRY_CO int listen_to(ferry_copy *c, ferry_tree_parser *parser)
 {
-    size_t have = 0;
     for (;;) {
         ferry_piece p = {0};
         int r = ferry_stream_read(c->stream, &p);
-        if (r <= 0)
-            return r == 0 && have > 0 ? -FERRY_EPROTO : r;
-        r = p.hole ? -FERRY_EPROTO : 0;
-        while (r == 0 && p.data.len > 0) {
-            size_t n = p.data.len < room - have ? p.data.len : room - have, used = 1;
-            memcpy(kept + have, p.data.data, n);
-            have += n;
-            p.data.data += n;
-            p.data.len -= n;
-            for (size_t at = 0; r == 0 && used > 0;) {
-                r = hear(c, kept + at, have - at, &used);
-                at += used;
-                if (used == 0) {
-                    memmove(kept, kept + at, have - at);
-                    have -= at;
-                }
-            }
-        }
+        if (r == 0)
+            return ferry_tree_parser_is_between(parser) ? 0 : -FERRY_EPROTO;
+        if (r < 0)
+            return r;
+        r = p.hole ? -FERRY_EPROTO : ferry_tree_parse(parser, p.data.data, p.data.len);
         ferry_slice_done(&p.data);
         if (r < 0)
             return r;
@@ -167,9 +143,10 @@ static FERRY_CO int listen_to(ferry_copy *c, uint8_t *kept, size_t room)
 static FERRY_CO int listener(void *arg)
 {
     ferry_copy *c = arg;
-    const size_t room = 2 * (FERRY_TREE_HEADER + FERRY_TREE_BODY);
-    FERRY_AUTO(mem) uint8_t *kept = malloc(room);
-    c->heard = kept ? listen_to(c, kept, room) : -ENOMEM;
+    FERRY_AUTO(mem) ferry_tree_parser *parser = calloc(1, sizeof *parser);
+    if (parser)
+        *parser = (ferry_tree_parser){.record = hear, .user = c};
+    c->heard = parser ? listen_to(c, parser) : -ENOMEM;
     if (c->heard == -FERRY_EPROTO)
         ferry_stream_reset(c->stream, -FERRY_EPROTO);
     return 0;

@@ -1,12 +1,13 @@
 /* Records to a tree: see builder.h. The bytes' way:
  *
- *      ferry_tree_build -> take_record -> entry() | content() | ...   and  write_data
+ *      ferry_tree_build -> parser.c -> record() -> entry() | content() | ...   and  write_data()
  */
 #include "tree/builder.h"
 
 #include "tree/descent.h"
 #include "tree/meta.h"
 #include "tree/output.h"
+#include "tree/parser.h"
 #include "tree/place.h"
 #include "tree/twins.h"
 
@@ -53,9 +54,7 @@ struct ferry_tree_builder {
     ferry_twins twins;
     ferry_tree_made made;
 
-    uint32_t data_left; /* of the DATA record's body */
-    uint8_t partial[FERRY_TREE_HEADER + FERRY_TREE_BODY]; /* a record that came in parts */
-    size_t have;
+    ferry_tree_parser parser;
 };
 
 /* ---- failures ---------------------------------------------------------------------------- */
@@ -150,8 +149,9 @@ static int advance(ferry_tree_builder *t, uint64_t len)
     return 0;
 }
 
-static int write_data(ferry_tree_builder *t, const uint8_t *data, size_t len)
+static int write_data(void *user, const uint8_t *data, size_t len)
 {
+    ferry_tree_builder *t = user;
     if (t->out.fd < 0)
         return 0;
     int r = ferry_output_write(&t->out, data, len);
@@ -162,6 +162,7 @@ static int content(ferry_tree_builder *t, const ferry_tree_record *r)
 {
     int e = 0;
     switch (r->type) {
+    case FERRY_TREE_DATA: return advance(t, r->size);
     case FERRY_TREE_HOLE:
         e = advance(t, r->size);
         if (e == 0 && t->out.fd >= 0)
@@ -357,9 +358,14 @@ static int entry(ferry_tree_builder *t, const ferry_tree_record *r)
     return e;
 }
 
-static int record(ferry_tree_builder *t, const ferry_tree_record *r)
+static int record(void *user, const ferry_tree_record *r)
 {
+    ferry_tree_builder *t = user;
     char path[PATH_MAX];
+    int stop =
+        t->opts.stop ? atomic_load_explicit(t->opts.stop, memory_order_relaxed) : 0;
+    if (stop)
+        return stop;
     if (r->type != FERRY_TREE_XATTR && r->type != FERRY_TREE_PROBLEM)
         t->last = t->in_file ? t->last : 0;
     switch (r->type) {
@@ -382,83 +388,17 @@ static int record(ferry_tree_builder *t, const ferry_tree_record *r)
     }
 }
 
-/* ---- bytes ----------------------------------------------------------------------------------------------- */
-
-/* The record at p, of which n bytes are here. Returns the bytes it took, 0 if it is not whole. */
-static long take_record(ferry_tree_builder *t, const uint8_t *p, size_t n)
-{
-    ferry_tree_type type;
-    ferry_tree_record r;
-    uint32_t len;
-    if (n < FERRY_TREE_HEADER)
-        return 0;
-    int e = ferry_tree_decode_header(p, &type, &len);
-    if (e == 0 && type == FERRY_TREE_DATA) {
-        t->data_left = len;
-        e = advance(t, len);
-        return e < 0 ? e : FERRY_TREE_HEADER;
-    }
-    if (e == 0 && n < FERRY_TREE_HEADER + len)
-        return 0;
-    if (e == 0)
-        e = ferry_tree_decode(type, p + FERRY_TREE_HEADER, len, &r);
-    if (e == 0 && t->opts.stop)
-        e = atomic_load_explicit(t->opts.stop, memory_order_relaxed);
-    if (e == 0)
-        e = record(t, &r);
-    return e < 0 ? e : FERRY_TREE_HEADER + (long)len;
-}
-
-/* A record that came in parts: adds as much as it lacks. Returns the bytes taken from data. */
-static long take_partial(ferry_tree_builder *t, const uint8_t *data, size_t len)
-{
-    size_t want = FERRY_TREE_HEADER;
-    if (t->have >= FERRY_TREE_HEADER) {
-        ferry_tree_type type;
-        uint32_t body;
-        int e = ferry_tree_decode_header(t->partial, &type, &body);
-        if (e < 0)
-            return e;
-        want += type == FERRY_TREE_DATA ? 0 : body;
-    }
-    size_t n = want - t->have < len ? want - t->have : len;
-    memcpy(t->partial + t->have, data, n);
-    t->have += n;
-    if (t->have < want)
-        return (long)n;
-    long taken = take_record(t, t->partial, t->have);
-    if (taken > 0)
-        t->have = 0;
-    return taken < 0 ? taken : (long)n;
-}
+/* ---- bytes ----------------------------------------------------------------------------------------- */
 
 int ferry_tree_build(ferry_tree_builder *t, const uint8_t *data, size_t len)
 {
-    while (len > 0) {
-        long n;
-        if (t->data_left > 0) {
-            n = t->data_left < len ? (long)t->data_left : (long)len;
-            t->data_left -= (uint32_t)n;
-            int r = write_data(t, data, (size_t)n);
-            if (r < 0)
-                return r;
-        } else {
-            n = t->have > 0 ? 0 : take_record(t, data, len);
-            if (n == 0)
-                n = take_partial(t, data, len);
-        }
-        if (n < 0)
-            return (int)n;
-        data += n;
-        len -= (size_t)n;
-    }
-    return 0;
+    return ferry_tree_parse(&t->parser, data, len);
 }
 
 int ferry_tree_build_end(ferry_tree_builder *t)
 {
     bool whole = t->begun && !t->in_file && t->way.depth == 1 && t->skipping == 0 &&
-                 t->have == 0 && t->data_left == 0;
+                 ferry_tree_parser_is_between(&t->parser);
     return whole ? 0 : -FERRY_EPROTO;
 }
 
@@ -473,6 +413,9 @@ int ferry_tree_builder_new(int dir, const char *name, const ferry_tree_builder_o
         return -ENOMEM;
     }
     t->opts = *o;
+    t->parser.record = record;
+    t->parser.data = write_data;
+    t->parser.user = t;
     t->out.fd = t->out.direct = -1;
     t->top = strdup(name);
     int r = ferry_descent_init(&t->way, dir);

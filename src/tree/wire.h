@@ -11,7 +11,7 @@
  * big-endian; a text ends with a 0 byte, and has no other.
  *
  * The receiver treats every byte as hostile: ferry_tree_decode() refuses what can be refused
- * without knowing the entries before, build.c the rest. */
+ * without knowing the entries before, builder.c the rest. */
 #ifndef FERRY_TREE_WIRE_H
 #define FERRY_TREE_WIRE_H
 
