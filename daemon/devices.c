@@ -3,14 +3,13 @@
 #include "devices.h"
 
 #include "base/auto.h"
-#include "base/trace.h"
 #include "block.h"
-#include "run.h"
+#include "mapper.h"
+#include "sysfs.h"
 
 #include "daemon_calls.h"
 
 #include <ctype.h>
-#include <dirent.h>
 #include <fcntl.h>
 #include <linux/fs.h>
 #include <stdio.h>
@@ -18,8 +17,6 @@
 #include <sys/ioctl.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
-
-#define SYS_BLOCK "/sys/block"
 
 /* The disk that is a data path (DESIGN 4), by the serial number the host gave it. */
 #define LANE_SERIAL "ferrylane"
@@ -57,40 +54,26 @@ int ferryd_device_order(const void *a, const void *b)
     return r ? r : strverscmp(x + nx, y + nx);
 }
 
-/* What has been added behind the first `old` names. */
-static void sort_new(struct ferryd_names *list, size_t old)
+void ferryd_names_sort(struct ferryd_names *list, size_t old)
 {
     if (list->len > old)
         qsort(list->name + old, list->len - old, sizeof *list->name,
               ferryd_device_order);
 }
 
-/* ---- sysfs ------------------------------------------------------------------------- */
-
-/* Up to size - 1 bytes of a small file, 0-terminated; the count, or -errno. */
-static ssize_t read_small(const char *path, char *buf, size_t size)
-{
-    FERRY_AUTO(fd) int fd = open(path, O_RDONLY | O_CLOEXEC);
-    if (fd < 0)
-        return -errno;
-    ssize_t n = read(fd, buf, size - 1);
-    if (n < 0)
-        return -errno;
-    buf[n] = '\0';
-    return n;
-}
+/* ---- drives and partitions ---------------------------------------------------------- */
 
 /* virtio-scsi disks tell it in their unit serial number page, behind 4 bytes of header. */
 static bool is_lane(const char *disk)
 {
     char path[300], page[128];
-    snprintf(path, sizeof path, SYS_BLOCK "/%s/device/vpd_pg80", disk);
-    ssize_t n = read_small(path, page, sizeof page);
+    snprintf(path, sizeof path, FERRYD_SYS_BLOCK "/%s/device/vpd_pg80", disk);
+    ssize_t n = ferryd_sysfs_read(path, page, sizeof page);
     if (n > 4)
         return strncmp(page + 4, LANE_SERIAL, strlen(LANE_SERIAL)) == 0;
 
-    snprintf(path, sizeof path, SYS_BLOCK "/%s/serial", disk);
-    n = read_small(path, page, sizeof page);
+    snprintf(path, sizeof path, FERRYD_SYS_BLOCK "/%s/serial", disk);
+    n = ferryd_sysfs_read(path, page, sizeof page);
     return n > 0 && strncmp(page, LANE_SERIAL, strlen(LANE_SERIAL)) == 0;
 }
 
@@ -100,8 +83,8 @@ static bool is_appliance(const char *disk)
     char path[300], dev[32];
     unsigned major, minor;
     struct stat usr;
-    snprintf(path, sizeof path, SYS_BLOCK "/%s/dev", disk);
-    return stat("/usr", &usr) == 0 && read_small(path, dev, sizeof dev) > 0 &&
+    snprintf(path, sizeof path, FERRYD_SYS_BLOCK "/%s/dev", disk);
+    return stat("/usr", &usr) == 0 && ferryd_sysfs_read(path, dev, sizeof dev) > 0 &&
            sscanf(dev, "%u:%u", &major, &minor) == 2 &&
            makedev(major, minor) == usr.st_dev;
 }
@@ -112,22 +95,6 @@ static bool is_drive(const char *disk)
     return (strncmp(disk, "sd", 2) == 0 || strncmp(disk, "vd", 2) == 0 ||
             strncmp(disk, "nvme", 4) == 0) &&
            !is_lane(disk) && !is_appliance(disk);
-}
-
-typedef int (*each_fn)(const char *name, void *arg);
-
-/* fn for every name in a directory that does not begin with a dot. */
-static int each_name(const char *dir, each_fn fn, void *arg)
-{
-    DIR *d = opendir(dir);
-    if (!d)
-        return -errno;
-    int r = 0;
-    for (struct dirent *e; r == 0 && (e = readdir(d));)
-        if (e->d_name[0] != '.')
-            r = fn(e->d_name, arg);
-    closedir(d);
-    return r;
 }
 
 static int add_dev(struct ferryd_names *list, const char *name)
@@ -145,8 +112,8 @@ static int add_drive(const char *disk, void *arg)
 int ferryd_scan_drives(struct ferryd_names *list)
 {
     size_t old = list->len;
-    int r = each_name(SYS_BLOCK, add_drive, list);
-    sort_new(list, old);
+    int r = ferryd_sysfs_each(FERRYD_SYS_BLOCK, add_drive, list);
+    ferryd_names_sort(list, old);
     return r;
 }
 
@@ -159,7 +126,7 @@ static int add_partition(const char *name, void *arg)
 {
     struct partitions *p = arg;
     char path[600];
-    snprintf(path, sizeof path, SYS_BLOCK "/%s/%s/partition", p->disk, name);
+    snprintf(path, sizeof path, FERRYD_SYS_BLOCK "/%s/%s/partition", p->disk, name);
     return access(path, F_OK) == 0 ? add_dev(p->list, name) : 0;
 }
 
@@ -167,15 +134,15 @@ static int add_partitions(const char *disk, void *arg)
 {
     char path[300];
     struct partitions p = {disk, arg};
-    snprintf(path, sizeof path, SYS_BLOCK "/%s", disk);
-    return is_drive(disk) ? each_name(path, add_partition, &p) : 0;
+    snprintf(path, sizeof path, FERRYD_SYS_BLOCK "/%s", disk);
+    return is_drive(disk) ? ferryd_sysfs_each(path, add_partition, &p) : 0;
 }
 
 int ferryd_scan_partitions(struct ferryd_names *list)
 {
     size_t old = list->len;
-    int r = each_name(SYS_BLOCK, add_partitions, list);
-    sort_new(list, old);
+    int r = ferryd_sysfs_each(FERRYD_SYS_BLOCK, add_partitions, list);
+    ferryd_names_sort(list, old);
     return r;
 }
 
@@ -185,84 +152,16 @@ bool ferryd_has_partitions(const char *device)
     const char *slash = strrchr(device, '/');
     char path[300];
     struct partitions p = {slash ? slash + 1 : device, &list};
-    snprintf(path, sizeof path, SYS_BLOCK "/%s", p.disk);
-    each_name(path, add_partition, &p);
+    snprintf(path, sizeof path, FERRYD_SYS_BLOCK "/%s", p.disk);
+    ferryd_sysfs_each(path, add_partition, &p);
     return list.len > 0;
 }
 
 bool ferryd_is_whole_disk(const char *device)
 {
     char path[300];
-    snprintf(path, sizeof path, SYS_BLOCK "/%s", device + strlen("/dev/"));
+    snprintf(path, sizeof path, FERRYD_SYS_BLOCK "/%s", device + strlen("/dev/"));
     return !strchr(device + strlen("/dev/"), '/') && access(path, F_OK) == 0;
-}
-
-/* ---- logical volumes ---------------------------------------------------------------- */
-
-/* "my--vg-lv" is what device-mapper calls /dev/my-vg/lv: a hyphen of a name is doubled. */
-int ferryd_volume_path(const char *dm_name, char *buf, size_t size)
-{
-    size_t n = (size_t)snprintf(buf, size, "/dev/");
-    bool cut = false;
-    for (const char *p = dm_name; *p; p++) {
-        if (n + 1 >= size)
-            return -ENAMETOOLONG;
-        if (*p != '-')
-            buf[n++] = *p;
-        else if (p[1] == '-')
-            buf[n++] = *p++;
-        else if (!cut)
-            cut = true, buf[n++] = '/';
-        else
-            return -EINVAL;
-    }
-    buf[n] = '\0';
-    return cut ? 0 : -EINVAL;
-}
-
-/* A volume that a user sees has the UUID LVM-<32 of the group><32 of the volume>; those it is made of
- * have something behind. */
-static int add_volume(const char *disk, void *arg)
-{
-    char path[300], uuid[160], name[160], volume[300];
-    snprintf(path, sizeof path, SYS_BLOCK "/%s/dm/uuid", disk);
-    if (read_small(path, uuid, sizeof uuid) < 0)
-        return 0;
-    uuid[strcspn(uuid, "\n")] = '\0';
-    if (strncmp(uuid, "LVM-", 4) != 0 || strlen(uuid) != 4 + 64)
-        return 0;
-
-    snprintf(path, sizeof path, SYS_BLOCK "/%s/dm/name", disk);
-    if (read_small(path, name, sizeof name) < 0)
-        return 0;
-    name[strcspn(name, "\n")] = '\0';
-    if (ferryd_volume_path(name, volume, sizeof volume) < 0)
-        return 0;
-    return ferryd_names_add(arg, volume);
-}
-
-static int list_volumes(struct ferryd_names *list)
-{
-    size_t old = list->len;
-    int r = each_name(SYS_BLOCK, add_volume, list);
-    sort_new(list, old);
-    return r;
-}
-
-/* A group that is damaged must not hide the others: what could be activated is listed. */
-int ferryd_scan_volumes(struct ferryd_call *c, struct ferryd_names *list, ferry_error *e)
-{
-    static const char *const activate[] = {"lvm", "vgchange", "-ay", NULL};
-    FERRY_AUTO(mem) char *why = NULL;
-    size_t old = list->len;
-    int r = ferryd_run_status(c, activate, NULL, NULL, &why, e);
-    if (r > 0)
-        FERRY_TRACE(daemon, "lvm vgchange: %s", why);
-    if (r >= 0)
-        r = list_volumes(list); /* sysfs is memory: no need for the pool */
-    if (list->len > old)
-        c->d->volumes_activated = true;
-    return r;
 }
 
 /* ---- what a caller means by a device ------------------------------------------------- */
@@ -341,7 +240,7 @@ static FERRY_CO int scan(struct ferryd_call *c, struct scan *s, ferry_error *e)
     int r = ferryd_block(scan_run, s);
     if (r == 0)
         r = s->r;
-    return r < 0 ? ferryd_fail(c, e, r, SYS_BLOCK) : 0;
+    return r < 0 ? ferryd_fail(c, e, r, FERRYD_SYS_BLOCK) : 0;
 }
 
 int ferryd_list_devices(struct ferryd_call *c, ferry_error *e)

@@ -1,4 +1,4 @@
-/* The disks of the appliance, their partitions and logical volumes. */
+/* The disks of the appliance and their partitions; what is made of them is in mapper.h. */
 #ifndef FERRYD_DEVICES_H
 #define FERRYD_DEVICES_H
 
@@ -12,6 +12,8 @@ struct ferryd_names {
 
 int ferryd_names_add(struct ferryd_names *list, const char *name); /* copies; -ENOMEM */
 void ferryd_names_free(struct ferryd_names *list);
+/* In the order of devices, those that were added behind the first `old`. */
+void ferryd_names_sort(struct ferryd_names *list, size_t old);
 
 static inline void ferry_auto_names(struct ferryd_names *list)
 {
@@ -30,12 +32,6 @@ bool ferryd_has_partitions(const char *device);
 /* Of a device (ferryd_is_device): a drive, not a partition or a volume. */
 bool ferryd_is_whole_disk(const char *device);
 
-/* Activates what volume groups there are and adds their volumes as /dev/VG/LV. A run of lvm costs
- * 0.3 s under TCG: for callers who have seen a physical volume, or a name that may be a
- * volume's. */
-FERRY_CO int ferryd_scan_volumes(struct ferryd_call *c, struct ferryd_names *list,
-                                 ferry_error *e);
-
 /* Is this caller's path a block device of the appliance, not a file in the image? Does not
  * touch the disk. A logical volume counts only when it has been activated. */
 bool ferryd_is_device(const char *path);
@@ -49,9 +45,6 @@ FERRY_CO int ferryd_device_or_file(struct ferryd_call *c, const char *path,
  * -FERRY_ENODEV with a text. */
 FERRY_CO int ferryd_need_device(struct ferryd_call *c, const char *device,
                                 ferry_error *e);
-
-/* Pure: "/dev/my-vg/lv" for "my--vg-lv". -EINVAL: no volume's name; -ENAMETOOLONG. */
-int ferryd_volume_path(const char *dm_name, char *buf, size_t size);
 
 /* Pure: sda < sdb < sdaa, sda2 < sda10; for qsort over char *. */
 int ferryd_device_order(const void *a, const void *b);

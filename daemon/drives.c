@@ -3,7 +3,8 @@
  * vanishes but by these two calls.
  *
  *      attach   scan the target -> bind sd, which reads the partition table -> its name
- *      detach   claim the disk -> flush -> delete it -> the host may take it away */
+ *      detach   deactivate its volume groups -> claim the disk -> flush -> delete it -> the
+ *               host may take it away */
 #include "drives.h"
 
 #include "base/auto.h"
@@ -12,6 +13,7 @@
 #include "call.h"
 #include "devices.h"
 #include "flush.h"
+#include "mapper.h"
 
 #include <ctype.h>
 #include <dirent.h>
@@ -284,11 +286,8 @@ static FERRY_CO int detach(struct ferryd_call *c, struct detach *d, ferry_error 
     if (r == 0 && d->r == 0)
         r = ferryd_block(detach_run, d);
     if (r == 0 && d->r == -EBUSY)
-        return ferryd_failf(
-            c, e, d->r,
-            "%s: is in use (mounted, part of an active volume group, or "
-            "being written)",
-            d->device);
+        return ferryd_failf(c, e, d->r, "%s: is in use (mounted, or being written)",
+                            d->device);
     if (r == 0 && d->r < 0)
         return ferryd_fail(c, e, d->r, d->device);
     return r;
@@ -306,7 +305,9 @@ int ferryd_detach_drive(struct ferryd_call *c, const fx_detach_drive_args *a,
         r = ferry_sem_get(&c->d->mounting);
     if (r < 0)
         return r;
-    r = detach(c, &work, e);
+    r = ferryd_release(c, a->device, e);
+    if (r == 0)
+        r = detach(c, &work, e);
     ferry_sem_put(&c->d->mounting);
     if (r == 0) {
         drop_label(c->d, a->device);

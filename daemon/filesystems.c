@@ -4,6 +4,7 @@
 #include "base/error.h"
 #include "block.h"
 #include "devices.h"
+#include "mapper.h"
 #include "probe.h"
 
 #include "daemon_calls.h"
@@ -57,6 +58,8 @@ static void survey_run(void *arg)
         s->r = ferryd_scan_drives(&s->names);
         if (s->r == 0)
             s->r = ferryd_scan_partitions(&s->names);
+        if (s->r == 0)
+            s->r = ferryd_scan_opened(&s->names);
     }
     struct look *more = realloc(s->looks, (s->names.len + 1) * sizeof *more);
     if (!more)

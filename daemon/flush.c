@@ -3,13 +3,12 @@
 
 #include "base/auto.h"
 #include "base/error.h"
-#include "base/trace.h"
 #include "block.h"
 #include "devices.h"
+#include "mapper.h"
 #include "mount.h"
 #include "mounts.h"
 #include "root.h"
-#include "run.h"
 
 #include <fcntl.h>
 #include <linux/fs.h>
@@ -99,15 +98,6 @@ int ferryd_sync(struct ferryd_call *c, ferry_error *e)
     return flush(c, c->d->root_path, e);
 }
 
-/* Volumes that stay active do no harm: the guest ends here. So a failure is only told. */
-static FERRY_CO void deactivate_volumes(struct ferryd_call *c)
-{
-    static const char *const argv[] = {"lvm", "vgchange", "-an", NULL};
-    ferry_error e = {0};
-    if (c->d->volumes_activated && ferryd_run(c, argv, NULL, NULL, &e) < 0)
-        FERRY_TRACE(daemon, "%s", e.msg);
-}
-
 /* The first failure is what the host hears, but everything is tried. */
 int ferryd_shutdown(struct ferryd_call *c, ferry_error *e)
 {
@@ -116,7 +106,7 @@ int ferryd_shutdown(struct ferryd_call *c, ferry_error *e)
     ferryd_cancel_calls(c->d, c, -FERRY_ECANCELED);
 
     int first = ferryd_umount_everything(c, e);
-    deactivate_volumes(c);
+    ferryd_release_all(c);
     int r = ferryd_flush_drives(c, first < 0 ? &later : e);
     return first < 0 ? first : r;
 }

@@ -22,7 +22,7 @@ static void wipe_run(void *arg)
     w->r = ferryd_wipe(w->device);
 }
 
-static FERRY_CO int wipe(struct ferryd_call *c, const char *device, ferry_error *e)
+int ferryd_wipe_for(struct ferryd_call *c, const char *device, ferry_error *e)
 {
     struct wipe w = {.device = device};
     int r = ferryd_need_device(c, device, e);
@@ -52,7 +52,7 @@ static FERRY_CO int do_mkfs(struct ferryd_call *c, const fx_mkfs_args *a, ferry_
     struct ferryd_mkfs m;
     int r = ferryd_mkfs_argv(a->fstype, a->device, a->label, a->blocksize, &m, e);
     if (r == 0)
-        r = wipe(c, a->device, e);
+        r = ferryd_wipe_for(c, a->device, e);
     return r == 0 ? run_maker(c, m.argv, NULL, e) : r;
 }
 
@@ -93,7 +93,7 @@ static FERRY_CO int do_part_disk(struct ferryd_call *c, const fx_part_disk_args 
     if (r == 0 && !ferryd_is_whole_disk(a->device))
         r = ferryd_failf(c, e, -FERRY_EINVAL, "%s: not a whole disk", a->device);
     if (r == 0)
-        r = wipe(c, a->device, e);
+        r = ferryd_wipe_for(c, a->device, e);
     if (r == 0)
         r = run_maker(c, argv, script, e);
     if (r == 0 && !ferryd_has_partitions(a->device))

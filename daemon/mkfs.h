@@ -1,6 +1,9 @@
-/* How each type of file system is made: a pure table, apart from the call for its tests. */
+/* How each type of file system is made (a pure table, apart from the call for its tests), and what
+ * all calls share that make something on a device. */
 #ifndef FERRYD_MKFS_H
 #define FERRYD_MKFS_H
+
+#include "call.h"
 
 #include <guestferry/error.h>
 
@@ -19,7 +22,11 @@ struct ferryd_mkfs {
 int ferryd_mkfs_argv(const char *type, const char *device, const char *label,
                      uint32_t blocksize, struct ferryd_mkfs *m, ferry_error *e);
 
-/* What the last words of a mkfs or sfdisk that failed mean. */
+/* Before a device is written anew (format.c): finds it, and zeroes both ends. A device in use is
+ * refused, and stays as it was. */
+FERRY_CO int ferryd_wipe_for(struct ferryd_call *c, const char *device, ferry_error *e);
+
+/* What the last words of a mkfs, sfdisk or cryptsetup that failed mean. */
 int ferryd_mkfs_reason(const char *text);
 
 #endif

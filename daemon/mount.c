@@ -92,13 +92,6 @@ static int find_dir(struct mounting *m)
     return 0;
 }
 
-/* A path of the appliance as a path of the guest. */
-static const char *guest_path(const char *root_path, const char *dir)
-{
-    const char *rest = dir + strlen(root_path);
-    return *rest ? rest : "/";
-}
-
 static int check_free(struct mounting *m)
 {
     FERRY_AUTO(mounts) struct ferryd_mounts all = {0};
@@ -118,8 +111,9 @@ static int check_free(struct mounting *m)
     if (!other)
         return 0;
     snprintf(m->by, sizeof m->by, "%s",
-             strcmp(m->taken, "device") == 0 ? guest_path(m->root_path, other->dir)
-                                             : other->source);
+             strcmp(m->taken, "device") == 0
+                 ? ferryd_guest_path(m->root_path, other->dir)
+                 : other->source);
     return -EBUSY;
 }
 
@@ -343,7 +337,7 @@ static void unmount_run(void *arg)
             const struct ferryd_mount *m = ferryd_mounts_below(&all, u->dir);
             if (m)
                 snprintf(u->below, sizeof u->below, "%s",
-                         guest_path(u->root_path, m->dir));
+                         ferryd_guest_path(u->root_path, m->dir));
         }
         return;
     }
@@ -366,7 +360,7 @@ static FERRY_CO int unmount_one(struct ferryd_call *c, const struct ferryd_mount
     if (r == 0)
         return 0;
 
-    const char *path = guest_path(d->root_path, m->dir);
+    const char *path = ferryd_guest_path(d->root_path, m->dir);
     if (is_root && r == -EBUSY)
         ferryd_root_open(d);
     if (r == -EBUSY && u.below[0])

@@ -160,3 +160,9 @@ const struct ferryd_mount *ferryd_mounts_below(const struct ferryd_mounts *m,
             return &m->at[i];
     return NULL;
 }
+
+const char *ferryd_guest_path(const char *root_path, const char *dir)
+{
+    const char *rest = dir + strlen(root_path);
+    return *rest ? rest : "/";
+}

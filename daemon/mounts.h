@@ -36,6 +36,9 @@ const struct ferryd_mount *ferryd_mounts_of(const struct ferryd_mounts *m,
 const struct ferryd_mount *ferryd_mounts_below(const struct ferryd_mounts *m,
                                                const char *dir);
 
+/* Pure: a directory at or below root_path, as the guest's path: "/sysroot/boot" is "/boot". */
+const char *ferryd_guest_path(const char *root_path, const char *dir);
+
 /* Pure: the text of mountinfo (cut up in place). */
 int ferryd_mounts_parse(char *text, const char *root, struct ferryd_mounts *ret);
 

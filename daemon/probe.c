@@ -65,7 +65,10 @@ int ferryd_probe(const char *device, struct ferryd_probe *ret)
 static int zero(int fd, uint64_t from, uint64_t to)
 {
     uint64_t range[2] = {from, to - from};
-    return to > from && ioctl(fd, BLKZEROOUT, range) < 0 ? -errno : 0;
+    if (to <= from || ioctl(fd, BLKZEROOUT, range) == 0)
+        return 0;
+    return errno == EPERM ? -EROFS
+                          : -errno; /* the device mapper opens such a one for writing */
 }
 
 int ferryd_wipe(const char *device)

@@ -29,6 +29,8 @@ TAKEN = set(
 
 # Keys of an argument, a field or a result, for take().
 VALUE = {"name": (str, ...), "type": (str, ...), "doc": (str, ""), "max": (object, None)}
+# Keys of those that travel towards the daemon, beside these.
+INPUT = {"secret": (bool, False)}
 
 STATUS_NAME = "status"  # fx_status, in front of every REPLY
 
@@ -252,11 +254,15 @@ class _Loader:
                 self.check_name(item["name"], place)
                 if any(v.name == item["name"] for v in values):
                     self.bad("is there twice", place)
-            got = self.take(item, VALUE, place + ".")
+            known = VALUE if types is FIELD_TYPES else VALUE | INPUT
+            got = self.take(item, known, place + ".")
             value = Value(got["name"], got["type"], _text(got["doc"]))
+            value.secret = got.get("secret", False)
             if value.type not in types:
                 allowed = ", ".join(sorted(types))
                 self.bad(f"{value.type!r} is not one of {allowed}", f"{place}.type")
+            if value.secret and value.type != "string":
+                self.bad("only a string is one", f"{place}.secret")
             self.set_max(value, item, place)
             values.append(value)
         return values

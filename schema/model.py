@@ -31,6 +31,7 @@ class Value:
     type: str
     doc: str = ""
     max: int | None = None  # of text: bytes without the 0
+    secret: bool = False  # our copies of it are wiped
 
     @property
     def is_text(self):
@@ -97,6 +98,10 @@ class Call:
         reads or writes, which may be one."""
         types = {"device"} if self.transfer == "none" else {"device", "path"}
         return next((a for a in self.args if a.type in types), None)
+
+    @property
+    def secrets(self):
+        return [a for a in self.wire_args if a.secret]
 
     @property
     def stream_result(self):

@@ -181,10 +181,11 @@ FERRY_EXPORT int ferry_plug_drive_result(ferry_op *op, char **ret_device,
                                          ferry_error *reterr);
 
 /* Takes a drive away from a VM that is up: "/dev/sdb", or by label. What was written to it
- * is on the host's disk when this succeeds, and qemu has closed the image. Nothing is unmounted
- * for it: a drive that is mounted, or on which a volume group is active, or that a call is
- * writing, is FERRY_EBUSY and stays as it is. Other drives keep their names; a later
- * drive may get this one's.
+ * is on the host's disk when this succeeds, and qemu has closed the image. Volume groups on it are
+ * deactivated. Nothing is unmounted or closed for it: a drive that is mounted, or a volume of a
+ * group on it, or on which something is open (ferry_luks_open()), or that a call is writing, is
+ * FERRY_EBUSY, with a message that names what is in the way, and stays as it is. Other drives keep
+ * their names; a later drive may get this one's.
  * Errors: FERRY_EBUSY, FERRY_ENODEV, FERRY_EINVAL (a partition), FERRY_EIO (the flush failed; the drive
  * stays), FERRY_ESTATE. Thread: any. Since 0.1. */
 FERRY_EXPORT int ferry_remove_drive_start(ferry_vm *vm, const char *device,

@@ -16,9 +16,15 @@
 
 int ferry_call_encode(const ferry_call_desc *d, const void *args, ferry_buf **ret)
 {
+    int r = 0;
+    ferry_buf *body = NULL;
     if (d->xdr_args)
-        return ferry_codec_encode(d->xdr_args, args, ret);
-    *ret = NULL;
+        r = ferry_codec_encode(d->xdr_args, args, &body);
+    if (r < 0)
+        return r;
+    if (body)
+        body->secret = d->secret_args;
+    *ret = body;
     return 0;
 }
 

@@ -11,6 +11,7 @@ typedef struct ferry_call_desc {
     const char *name;
     uint32_t proc;
     xdrproc_t xdr_args; /* NULL: none */
+    bool secret_args;   /* a passphrase is among them: our copy is wiped */
     xdrproc_t xdr_ret;  /* NULL: none */
     size_t ret_size;
     bool stream_result; /* a list that comes as DATA: items of item_size, one after another */

@@ -96,6 +96,8 @@ void ferry_buf_unref(ferry_buf *b)
         b->release(b);
         return;
     }
+    if (b->secret)
+        explicit_bzero(b->data, b->cap);
     release(b->data, b->cap);
     free(b);
 }

@@ -20,6 +20,7 @@ typedef struct ferry_buf {
     size_t len; /* bytes set */
     size_t cap; /* bytes allocated at data */
     uint8_t *data;
+    bool secret; /* wiped before the memory is anybody else's; for those without `release` */
     /* Called with the last reference, frees b and gives back what is at data; NULL: both
      * are of the heap. */
     void (*release)(struct ferry_buf *b);

@@ -35,6 +35,16 @@ static unsigned parse(const char *s)
     return mask;
 }
 
+void ferry_trace_words(unsigned mask, char *buf, size_t size)
+{
+    size_t n = 0;
+    buf[0] = '\0';
+    for (size_t i = 0; i < sizeof areas / sizeof *areas && n < size; i++)
+        if ((mask & areas[i].bit) == areas[i].bit)
+            n += (size_t)snprintf(buf + n, size - n, "%s%s", n ? "," : "",
+                                  areas[i].name);
+}
+
 void ferry_trace_init(const char *list)
 {
     if (!list)

@@ -10,6 +10,7 @@
 #include <guestferry/export.h>
 
 #include <stdbool.h>
+#include <stddef.h>
 
 enum ferry_trace_area {
     FERRY_TRACE_base = 1 << 0,
@@ -24,6 +25,10 @@ enum ferry_trace_area {
 extern unsigned ferry_trace_mask; /* set once by ferry_trace_init() */
 
 void ferry_trace_init(const char *list); /* "async,proto"; NULL: $FERRY_TRACE */
+
+/* The words of these areas, as ferry_trace_init() reads them: "async,proto". */
+void ferry_trace_words(unsigned mask, char *buf, size_t size);
+
 void ferry_trace_write(const char *area, const char *fmt, ...) FERRY_PRINTF(2, 3);
 
 #define FERRY_TRACE(area, ...)                                                         \

@@ -2,6 +2,7 @@
 #include "launch/argv.h"
 
 #include "base/auto.h"
+#include "base/trace.h"
 #include "launch/blockdev.h"
 
 #include <errno.h>
@@ -116,6 +117,17 @@ static void add_json(struct args *a, json_t *j)
 
 /* ---- the parts ------------------------------------------------------------------- */
 
+/* " ferry.trace=daemon,proto": daemon/main.c. */
+static const char *trace_word(const ferry_argv_in *in, char *buf, size_t size)
+{
+    const char *const head = " ferry.trace=";
+    if (!in->trace || in->ram != FERRY_RAM_OWN)
+        return "";
+    snprintf(buf, size, "%s", head);
+    ferry_trace_words(in->trace, buf + strlen(head), size - strlen(head));
+    return buf;
+}
+
 char *ferry_argv_append(const ferry_argv_in *in)
 {
     const ferry_platform *p = in->platform;
@@ -125,10 +137,11 @@ char *ferry_argv_append(const ferry_argv_in *in)
         one_cpu = in->cpus > 1 ? "" : p->append_tcg_one_cpu;
     }
     bool lane = in->ram == FERRY_RAM_SHARED && in->lane_bytes; /* daemon/main.c */
-    char *line = NULL;
-    if (asprintf(&line, "console=%s%s %s%s%s%s%s%s", p->console,
+    char *line = NULL, trace[96];
+    if (asprintf(&line, "console=%s%s %s%s%s%s%s%s%s", p->console,
                  in->verbose ? "" : " quiet", p->append, *tcg ? " " : "", tcg,
-                 *one_cpu ? " " : "", one_cpu, lane ? " ferry.lane=make" : "") < 0)
+                 *one_cpu ? " " : "", one_cpu, lane ? " ferry.lane=make" : "",
+                 trace_word(in, trace, sizeof trace)) < 0)
         return NULL;
     return line;
 }

@@ -71,7 +71,9 @@ typedef struct ferry_argv_in {
     int lane_fd;               /* the caller's, with lane_bytes */
     uint64_t lane_bytes;       /* 0: there is no lane */
     bool sandbox;              /* this qemu was built with seccomp */
-    bool verbose;              /* somebody reads the console: the kernel may talk */
+    unsigned trace; /* areas that the daemon is to trace (base/trace.h), in a boot
+                                * that is nobody's template */
+    bool verbose;   /* somebody reads the console: the kernel may talk */
     ferry_ram ram;
     int ram_fd, state_fd; /* ours, for the backend; open until it has started qemu */
 } ferry_argv_in;

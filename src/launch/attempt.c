@@ -44,6 +44,15 @@ void ferry_attempt_phase(ferry_machine *m, const ferry_machine_hooks *hooks,
 
 /* ---- one attempt: from argv to a greeting ------------------------------------------ */
 
+/* What of FERRY_TRACE concerns the daemon, which says it on the console: nothing, unless it is asked
+ * to. */
+static unsigned daemon_trace(void)
+{
+    const unsigned its =
+        FERRY_TRACE_base | FERRY_TRACE_async | FERRY_TRACE_proto | FERRY_TRACE_daemon;
+    return ferry_trace_mask & FERRY_TRACE_daemon ? ferry_trace_mask & its : 0;
+}
+
 ferry_argv_in ferry_attempt_argv(const ferry_machine *m)
 {
     bool drives = m->ram == FERRY_RAM_OWN; /* else they come when it runs, or never */
@@ -62,6 +71,7 @@ ferry_argv_in ferry_attempt_argv(const ferry_machine *m)
         .lane_fd = m->spec.lane_fd,
         .lane_bytes = m->spec.lane_bytes,
         .sandbox = !m->no_sandbox,
+        .trace = daemon_trace(),
         .verbose = ferry_trace_mask & FERRY_TRACE_console,
         .ram = m->ram,
         .ram_fd = m->ram == FERRY_RAM_PRIVATE ? m->template.ram : m->template_ram,
@@ -299,7 +309,8 @@ FERRY_CO int ferry_attempt(ferry_machine *m, const ferry_machine_hooks *hooks,
                            ferry_error *e)
 {
     bool require = m->spec.template == FERRY_MACHINE_TEMPLATE_REQUIRE;
-    bool verbose = ferry_trace_mask & FERRY_TRACE_console; /* wants to see a boot */
+    /* Who wants to see a boot gets one; and a template's daemon has been told nothing of traces. */
+    bool verbose = ferry_trace_mask & (FERRY_TRACE_console | FERRY_TRACE_daemon);
     m->accel = accel;
     *ret_suspect = FERRY_SUSPECT_OTHER;
     if (!m->backend->templates ||

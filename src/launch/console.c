@@ -50,7 +50,9 @@ static void end_line(ferry_console *c)
 {
     c->line[c->line_len] = '\0';
     const char *text = without_stamp(c->line);
-    FERRY_TRACE(console, "%s", c->line);
+    if (ferry_trace_mask &
+        (FERRY_TRACE_console | FERRY_TRACE_daemon)) /* it speaks there */
+        ferry_trace_write("console", "%s", c->line);
 
     if (text[strspn(text, " ")]) {
         classify(c, text);

@@ -100,7 +100,8 @@ static void volume_takes_files(void **state)
     assert_ok(ferry_mount(vm, "/dev/vg-one/data", "/", &err));
     assert_ok(ferry_upload_mem(vm, data, LEN, "/file", NULL, &err));
     assert_fails(ferry_part_disk(vm, "/dev/sda", "mbr", &err), FERRY_EBUSY, "/dev/sda");
-    assert_fails(ferry_remove_drive(vm, "/dev/sda", &err), FERRY_EBUSY, "volume group");
+    assert_fails(ferry_remove_drive(vm, "/dev/sda", &err), FERRY_EBUSY,
+                 "/dev/vg-one/data is mounted at /");
     assert_ok(ferry_umount(vm, "/dev/vg-one/data", &err));
     vm_shutdown();
 
@@ -139,6 +140,67 @@ static void volume_is_read_as_a_device(void **state)
     assert_same_file(scratch("again"), scratch("lv"));
 }
 
+static void assert_devices(int count)
+{
+    ferry_filesystem_list list = {0};
+    assert_ok(ferry_list_filesystems(vm, &list, &err));
+    assert_int_equal(list.len, count);
+    ferry_filesystem_list_free(&list);
+}
+
+/* Looking for volumes has activated their group: so removing the drive deactivates it. What a
+ * caller has opened on a volume is the caller's to close. */
+static void drive_of_an_active_group_is_removed(void **state)
+{
+    (void)state;
+    char *device = NULL;
+    ferry_luks_format_opts quick = {.size = sizeof quick, .iterations = 1000};
+    vm_launch();
+    assert_ok(ferry_mount(vm, "/dev/vg-one/data", "/", &err));
+    assert_fails(ferry_remove_drive(vm, "/dev/sda", &err), FERRY_EBUSY,
+                 "/dev/vg-one/data is mounted at /");
+    assert_ok(ferry_umount(vm, "/", &err));
+
+    assert_ok(ferry_luks_format(vm, "/dev/vg-one/empty", "key", &quick, &err));
+    assert_ok(ferry_luks_open(vm, "/dev/vg-one/empty", "key", "inner", NULL, &err));
+    assert_fails(ferry_remove_drive(vm, "/dev/sda", &err), FERRY_EBUSY,
+                 "/dev/mapper/inner is open");
+    assert_ok(ferry_luks_close(vm, "/dev/mapper/inner", &err));
+
+    assert_ok(ferry_remove_drive(vm, "/dev/sda", &err));
+    assert_devices(0);
+    assert_ok(ferry_plug_drive(vm, scratch("pv.img"), NULL, &device, &err));
+    free(device);
+    assert_devices(2);
+    assert_ok(ferry_remove_drive(vm, "/dev/sda", &err));
+}
+
+/* The same the other way round: the group is in an encrypted device. */
+static void group_in_an_encrypted_device_goes_with_it(void **state)
+{
+    (void)state;
+    char *device = NULL;
+    ferry_luks_format_opts quick = {.size = sizeof quick, .iterations = 1000};
+    ferry_upload_opts raw = {.size = sizeof raw, .in_place = 1};
+    assert_ok(ferry_plug_scratch(vm, 160 * MIB, NULL, &device, &err));
+    assert_ok(ferry_luks_format(vm, device, "key", &quick, &err));
+    assert_ok(ferry_luks_open(vm, device, "key", "outer", NULL, &err));
+    assert_ok(ferry_upload(vm, scratch("pv.img"), "/dev/mapper/outer", &raw, &err));
+    assert_devices(3); /* the encrypted one, and both volumes in it */
+
+    assert_ok(ferry_mount_ro(vm, "/dev/vg-one/data", "/", &err));
+    assert_fails(ferry_luks_close(vm, "/dev/mapper/outer", &err), FERRY_EBUSY,
+                 "/dev/vg-one/data is mounted at /");
+    assert_ok(ferry_umount(vm, "/", &err));
+    assert_fails(ferry_remove_drive(vm, device, &err), FERRY_EBUSY,
+                 "/dev/mapper/outer is open");
+    assert_ok(ferry_luks_close(vm, "/dev/mapper/outer", &err));
+    assert_devices(1);
+    assert_ok(ferry_remove_drive(vm, device, &err));
+    free(device);
+    vm_shutdown();
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -146,6 +208,8 @@ int main(void)
         vm_test(volume_takes_files),
         vm_test(volume_is_mounted_without_being_listed),
         vm_test(volume_is_read_as_a_device),
+        vm_test(drive_of_an_active_group_is_removed),
+        vm_test(group_in_an_encrypted_device_goes_with_it),
     };
     return cmocka_run_group_tests(tests, launch_with_group, vm_teardown);
 }

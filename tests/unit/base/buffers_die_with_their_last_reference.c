@@ -67,12 +67,34 @@ static void references(void **state)
     ferry_buf_unref(b);
 }
 
+/* A large block goes to the next buffer as it is (not under ASan): without what was secret. */
+static void secrets_are_wiped(void **state)
+{
+    const size_t large = (size_t)256 * 1024;
+    ferry_buf *b = NULL, *next = NULL;
+    (void)state;
+    assert_int_equal(ferry_buf_new(large, &b), 0);
+    const uint8_t *block = b->data;
+    memset(b->data, 0x55, large);
+    b->secret = true;
+    ferry_buf_unref(b);
+    assert_int_equal(ferry_buf_new(large, &next), 0);
+    assert_false(next->secret);
+    for (size_t i = 0; next->data == block && i < large; i++)
+        assert_int_equal(next->data[i], 0);
+#if !defined(__SANITIZE_ADDRESS__)
+    assert_ptr_equal(next->data, block);
+#endif
+    ferry_buf_unref(next);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(sizes),
         cmocka_unit_test(impossible_sizes),
         cmocka_unit_test(references),
+        cmocka_unit_test(secrets_are_wiped),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

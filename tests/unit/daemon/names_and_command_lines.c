@@ -1,5 +1,6 @@
 /* The daemon's pure tables: device order, path splitting, mkfs command lines, mount options. */
 #include "devices.h"
+#include "mapper.h"
 #include "mkfs.h"
 #include "mount.h"
 #include "root.h"
@@ -40,6 +41,19 @@ static void test_volume_path(void **state)
     assert_int_equal(ferryd_volume_path("a-b-c", buf, sizeof buf), -EINVAL);
     assert_int_equal(ferryd_volume_path("vg-lv", buf, 10), -ENAMETOOLONG);
     assert_int_equal(ferryd_volume_path("vg-lv", buf, 11), 0);
+}
+
+static void test_volume_group(void **state)
+{
+    char buf[64];
+    (void)state;
+    assert_int_equal(ferryd_volume_group("my--vg-a--b", buf, sizeof buf), 0);
+    assert_string_equal(buf, "my-vg");
+    assert_int_equal(ferryd_volume_group("vg-pool-tpool", buf, sizeof buf), 0);
+    assert_string_equal(buf, "vg");
+    assert_int_equal(ferryd_volume_group("vg", buf, sizeof buf), -EINVAL);
+    assert_int_equal(ferryd_volume_group("a--b", buf, sizeof buf), -EINVAL);
+    assert_int_equal(ferryd_volume_group("long-lv", buf, 5), -ENAMETOOLONG);
 }
 
 static void split(const char *path, int code, const char *dir, const char *name)
@@ -132,9 +146,9 @@ static void test_mount_options(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_device_order),  cmocka_unit_test(test_volume_path),
-        cmocka_unit_test(test_split_path),    cmocka_unit_test(test_mkfs),
-        cmocka_unit_test(test_mount_options),
+        cmocka_unit_test(test_device_order), cmocka_unit_test(test_volume_path),
+        cmocka_unit_test(test_volume_group), cmocka_unit_test(test_split_path),
+        cmocka_unit_test(test_mkfs),         cmocka_unit_test(test_mount_options),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

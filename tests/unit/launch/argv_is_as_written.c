@@ -3,6 +3,7 @@
 #include "launch/argv.h"
 
 #include "base/auto.h"
+#include "base/trace.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -140,6 +141,21 @@ static void a_reader_of_the_console_gets_it_all(void **state)
     assert_string_equal(append, expected);
 }
 
+/* A template's daemon is told nothing, so that its key does not depend on it. */
+static void traces_reach_the_daemon_of_a_boot(void **state)
+{
+    (void)state;
+    ferry_argv_in in = input();
+    FERRY_AUTO(mem) char *plain = ferry_argv_append(&in);
+    assert_null(strstr(plain, "ferry.trace"));
+    in.trace = FERRY_TRACE_daemon | FERRY_TRACE_proto;
+    FERRY_AUTO(mem) char *traced = ferry_argv_append(&in);
+    assert_string_equal(strstr(traced, " ferry.trace="), " ferry.trace=proto,daemon");
+    in.ram = FERRY_RAM_SHARED;
+    FERRY_AUTO(mem) char *template = ferry_argv_append(&in);
+    assert_string_equal(template, plain);
+}
+
 static void choices_are_passed_on(void **state)
 {
     (void)state;
@@ -269,6 +285,7 @@ int main(void)
         cmocka_unit_test(console_is_the_serial_port),
         cmocka_unit_test(two_cpus_keep_their_timers),
         cmocka_unit_test(a_reader_of_the_console_gets_it_all),
+        cmocka_unit_test(traces_reach_the_daemon_of_a_boot),
         cmocka_unit_test(choices_are_passed_on),
         cmocka_unit_test(drives_in_order),
         cmocka_unit_test(lane_is_shared_memory),

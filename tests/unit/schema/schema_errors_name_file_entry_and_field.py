@@ -130,6 +130,10 @@ class Refusals(unittest.TestCase):
             "[call.do_it] args.x.type: 'int' is not one of", "uint32",
             args='[{ name = "x", type = "int" }]',
         )  # fmt: skip
+        self.wrong(
+            "args.x.secret: only a string is one",
+            args='[{ name = "x", type = "path", secret = true }]',
+        )
         self.wrong("args[0].name: is missing", args='[{ type = "path" }]')
         self.wrong("args[0]: must be a table, is 'path'", args='["path"]')
         self.wrong(
