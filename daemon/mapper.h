@@ -17,11 +17,11 @@
 /* Activates what volume groups there are and adds their volumes as /dev/VG/LV. A run of lvm costs
  * 0.3 s under TCG: for callers who have seen a physical volume, or a name that may be a
  * volume's. */
-FERRY_CO int ferryd_scan_volumes(struct ferryd_call *c, struct ferryd_names *list,
+FERRY_CO int ferryd_scan_volumes(struct ferryd_call *c, struct ferryd_names *names,
                                  ferry_error *e);
 
 /* Blocking: adds what has been opened as /dev/mapper/NAME, sorted. */
-int ferryd_scan_opened(struct ferryd_names *list);
+int ferryd_scan_opened(struct ferryd_names *names);
 
 /* Takes the volume groups from a drive, or from an opened device, that is to go: those that
  * use it, or a partition of it, are deactivated. -FERRY_EBUSY, naming what is in the way, and
