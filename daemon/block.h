@@ -5,19 +5,23 @@
  *      struct lookup x = {.path = a->path};
  *      int r = ferryd_block(work, &x);
  *
- * The wait is not cancellable: when the call ends, none of its system calls is still
- * running, so `arg` may live on the stack, nothing reappears after its cleanup, and a
+ * What runs is waited for, cancelled or not: when the call ends, none of its system calls is
+ * still running, so `arg` may live on the stack, nothing reappears after its cleanup, and a
  * cancelled call holds no mount busy. What takes long works in steps and looks at
  * ferryd_stop() between them. A disk that hangs for ever keeps its call, not the loop: the
- * host gives such a call up on its own clock. */
+ * host gives such a call up on its own clock. What still waits for a thread is taken back by a
+ * cancel: behind it are the reads and writes of 2 MiB of every other transfer. */
 #ifndef FERRYD_BLOCK_H
 #define FERRYD_BLOCK_H
 
 #include "call.h"
 
-/* 0 when fn has run. When it has not: the cancel code of a call that was cancelled before, or
- * -ENOMEM. Cleanup calls it in a shielded scope. */
+/* 0 when fn has run. When it has not, and will not: the cancel code, or -ENOMEM. */
 FERRY_CO int ferryd_block(void (*fn)(void *arg), void *arg);
+
+/* What is left to do when a call ends: also after a cancel, and before whatever else waits for
+ * a thread. */
+FERRY_CO void ferryd_clean_up(void (*fn)(void *arg), void *arg);
 
 /* Any thread: 0, or the code with which the call has been cancelled. */
 static inline int ferryd_stop(const struct ferryd_call *c)

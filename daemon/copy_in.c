@@ -136,14 +136,10 @@ static int failed(const struct copy_in *t, int r, ferry_error *e)
                         *path ? "/" : "", path, ferry_strerror(r));
 }
 
-/* Also after a cancel, hence the shield. */
 static FERRY_CO void clean_up(struct copy_in *t)
 {
-    ferry_scope shield;
-    ferry_scope_open(&shield, FERRY_SCOPE_SHIELD);
     if (t->builder)
-        ferryd_block(free_run, t);
-    ferry_scope_join(&shield);
+        ferryd_clean_up(free_run, t);
     ferry_buf_unref(t->problems);
 }
 

@@ -89,11 +89,8 @@ static int failed(const struct copy_out *t, int r, ferry_error *e)
 
 static FERRY_CO void clean_up(struct copy_out *t)
 {
-    ferry_scope shield;
-    ferry_scope_open(&shield, FERRY_SCOPE_SHIELD);
     if (t->reader)
-        ferryd_block(free_run, t);
-    ferry_scope_join(&shield);
+        ferryd_clean_up(free_run, t);
     ferry_buf_unref(t->piece);
 }
 

@@ -136,11 +136,8 @@ static FERRY_CO int digests(struct digests *d)
 
 static FERRY_CO void close_source(struct digests *d)
 {
-    ferry_scope shield;
-    ferry_scope_open(&shield, FERRY_SCOPE_SHIELD);
     if (d->open)
-        ferryd_block(close_run, d);
-    ferry_scope_join(&shield);
+        ferryd_clean_up(close_run, d);
 }
 
 int ferryd_digests(struct ferryd_call *c, const fx_digests_args *a, fx_digests_ret *ret,

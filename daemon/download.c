@@ -243,11 +243,8 @@ static void close_run(void *arg)
 
 static FERRY_CO void close_source(struct download *d)
 {
-    ferry_scope shield;
-    ferry_scope_open(&shield, FERRY_SCOPE_SHIELD);
     if (d->open)
-        ferryd_block(close_run, d);
-    ferry_scope_join(&shield);
+        ferryd_clean_up(close_run, d);
 }
 
 static FERRY_CO int download(struct download *d)

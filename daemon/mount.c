@@ -226,10 +226,7 @@ static void undo_run(void *arg)
 /* A helper that was killed or failed may have mounted before that. */
 static FERRY_CO void undo_mount(struct mounting *m)
 {
-    ferry_scope shield;
-    ferry_scope_open(&shield, FERRY_SCOPE_SHIELD);
-    ferryd_block(undo_run, m->dir);
-    ferry_scope_join(&shield);
+    ferryd_clean_up(undo_run, m->dir);
 }
 
 static FERRY_CO int mount_program(struct ferryd_call *c, struct mounting *m,

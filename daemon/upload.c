@@ -356,14 +356,10 @@ static void finish_run(void *arg)
     finish(arg);
 }
 
-/* Also after a cancel, hence the shield. */
 static FERRY_CO void end_target(struct upload *u, int r)
 {
-    ferry_scope shield;
-    ferry_scope_open(&shield, FERRY_SCOPE_SHIELD);
     if (u->open)
-        ferryd_block(r < 0 ? leave_run : finish_run, u);
-    ferry_scope_join(&shield);
+        ferryd_clean_up(r < 0 ? leave_run : finish_run, u);
 }
 
 static FERRY_CO int open_large(struct upload *u)
@@ -421,12 +417,9 @@ static void look_run(void *arg)
 
 static FERRY_CO void look_at_partial(struct upload *u)
 {
-    ferry_scope shield;
-    ferry_scope_open(&shield, FERRY_SCOPE_SHIELD);
     u->call->left.kind = FERRY_LEFT_UNKNOWN;
     if (u->root)
-        ferryd_block(look_run, u);
-    ferry_scope_join(&shield);
+        ferryd_clean_up(look_run, u);
 }
 
 static int begin(struct upload *u)

@@ -38,7 +38,9 @@ void ferry_sink_done(ferry_sink *s)
         unlink(s->temporary);
     if (s->resumed && s->file)
         ferry_sink_unlock(s->file);
-    ferry_file_unref(s->file);
+    if (s->installed) /* whoever unmounts the file system now does not find it busy */
+        ferry_file_close_aside(s->file, NULL);
+    ferry_file_close(s->file);
     ferry_link_close(s->link);
     free(s->path);
     free(s->target);
@@ -108,6 +110,7 @@ static FERRY_CO int open_path(ferry_sink *s, ferry_error *e)
     if (!place.special) {
         s->kind = FERRY_SINK_TEMPORARY;
         s->file = place.file;
+        ferry_file_close_aside(s->file, ferry_self_loop());
         return 0;
     }
     r = settle_fd(s, place.file, &place.st, 0);

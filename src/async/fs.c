@@ -27,10 +27,13 @@ typedef struct request {
     bool done;
     bool opens;    /* a result >= 0 is a descriptor */
     bool replaced; /* its thread has been: it is not counted as a share any more */
+    int closes;    /* a descriptor that is still to be closed; -1: none */
     ssize_t result;
     ferry_file *file; /* what a running request needs to stay alive */
     ferry_buf *buf;
     ferry_job *job;
+    void (*run)(void *arg); /* joined */
+    void *run_arg;
 
     /* arguments, by call */
     ssize_t (*call)(struct request *q); /* a count, or -errno */
@@ -64,11 +67,19 @@ ferry_file *ferry_file_ref(ferry_file *f)
     return f;
 }
 
+static bool close_aside(ferry_loop *loop, int fd);
+
+void ferry_file_close_aside(ferry_file *f, ferry_loop *loop)
+{
+    f->aside = loop;
+}
+
 void ferry_file_unref(ferry_file *f)
 {
     if (!f || --f->refs > 0)
         return;
-    close(f->fd);
+    if (!f->aside || !close_aside(f->aside, f->fd))
+        close(f->fd);
     free(f);
 }
 
@@ -86,6 +97,8 @@ static void request_free(request *q)
 {
     if (q->opens && q->done && q->result >= 0)
         close((int)q->result); /* opened for nobody */
+    if (q->closes >= 0)
+        close(q->closes); /* the pool has not come to it */
     ferry_file_unref(q->file);
     ferry_buf_unref(q->buf);
     ferry_job_unref(q->job);
@@ -119,12 +132,16 @@ static void on_over(ferry_post *p)
 }
 
 /* The loop has gone meanwhile; nobody else refers to anything of the request's any more, but
- * other requests that hang. */
+ * other requests that hang. This is a pool thread: files are closed here. */
+static _Thread_local bool loop_has_gone;
+
 static void on_drop(ferry_pool_job *job)
 {
     request *q = ferry_container(job, request, work);
     q->done = true;
+    loop_has_gone = true;
     request_free(q);
+    loop_has_gone = false;
 }
 
 /* On a pool thread. */
@@ -152,9 +169,10 @@ static int64_t position(const request *q)
 }
 
 /* A share that is given in the same turn as a cancel is handed on: nothing may begin. */
-static FERRY_CO int get_share(ferry_loop *loop)
+static FERRY_CO int get_share(ferry_loop *loop, enum ferry_work_pace pace)
 {
-    int r = ferry_sem_get(&loop->pool_share);
+    int r = pace == FERRY_WORK_IN_TURN ? ferry_sem_get(&loop->pool_share)
+                                       : ferry_sem_hurry(&loop->pool_share);
     if (r < 0)
         return r;
     r = ferry_cancelled();
@@ -163,42 +181,62 @@ static FERRY_CO int get_share(ferry_loop *loop)
     return r;
 }
 
-/* Waits for a place in the pool. A task that is cancelled already begins nothing: an unlink
- * it is told did not happen must not happen behind its back. */
-static FERRY_CO int request_begin(ssize_t (*call)(request *), const char *path,
-                                  const char *to, request **ret)
+static int request_new(ferry_loop *loop, ssize_t (*call)(request *), const char *path,
+                       const char *to, request **ret)
 {
-    int r = ferry_cancelled();
-    if (r < 0)
-        return r;
-    ferry_loop *loop = ferry_self_loop();
     assert(loop->uv && "a fake loop has no thread pool");
+    if (!loop->pool) {
+        int r = ferry_pool_new(loop, &loop->pool);
+        if (r < 0)
+            return r;
+    }
     size_t len = path ? strlen(path) + 1 : 0, to_len = to ? strlen(to) + 1 : 0;
     request *q = calloc(1, sizeof *q + len + to_len);
     if (!q)
         return -ENOMEM;
-    if (!loop->pool)
-        r = ferry_pool_new(loop, &loop->pool);
-    if (r == 0)
-        r = get_share(loop);
-    if (r < 0) {
-        free(q);
-        return r;
-    }
     q->work =
         (ferry_pool_job){.over = {.run = on_over}, .run = run_request, .drop = on_drop};
     ferry_list_init(&q->work.link);
     q->loop = loop;
-    q->task = ferry_self();
+    q->closes = -1;
     q->call = call;
     q->to = q->path + len;
     if (path)
         memcpy(q->path, path, len);
     if (to)
         memcpy(q->to, to, to_len);
+    *ret = q;
+    return 0;
+}
+
+/* Waits for a place in the pool. A task that is cancelled already begins nothing: an unlink
+ * it is told did not happen must not happen behind its back. */
+static FERRY_CO int request_begin_at(enum ferry_work_pace pace,
+                                     ssize_t (*call)(request *), const char *path,
+                                     const char *to, request **ret)
+{
+    int r = ferry_cancelled();
+    if (r < 0)
+        return r;
+    ferry_loop *loop = ferry_self_loop();
+    request *q = NULL;
+    r = request_new(loop, call, path, to, &q);
+    if (r == 0)
+        r = get_share(loop, pace);
+    if (r < 0) {
+        free(q);
+        return r;
+    }
+    q->task = ferry_self();
     loop->requests++;
     *ret = q;
     return 0;
+}
+
+static FERRY_CO int request_begin(ssize_t (*call)(request *), const char *path,
+                                  const char *to, request **ret)
+{
+    return request_begin_at(FERRY_WORK_IN_TURN, call, path, to, ret);
 }
 
 /* The task has gone. What hangs keeps its thread, and another takes its share. */
@@ -213,16 +251,21 @@ static void request_orphan(request *q)
     }
 }
 
+static void request_start(request *q)
+{
+    int r = ferry_pool_start(q->loop->pool, &q->work);
+    if (r == 0)
+        return;
+    q->result = r;
+    request_over(q);
+}
+
 /* Gives the result, or the cancel code. */
 static FERRY_CO ssize_t request_await(request *q)
 {
-    int r = ferry_pool_start(q->loop->pool, &q->work);
-    if (r < 0) {
-        q->result = r;
-        request_over(q);
-    }
+    request_start(q);
     while (!q->done) {
-        r = ferry_park();
+        int r = ferry_park();
         if (r < 0 && !q->done) {
             request_orphan(q);
             return r;
@@ -381,6 +424,44 @@ int ferry_fs_unlink(const char *path)
     return r < 0 ? r : (int)request_await(q);
 }
 
+static ssize_t call_close(request *q)
+{
+    close(q->closes);
+    q->closes = -1;
+    return 0;
+}
+
+/* An orphan from the start, with a thread of its own. False: none is to be had. */
+static bool close_aside(ferry_loop *loop, int fd)
+{
+    request *q = NULL;
+    if (loop_has_gone || !loop->pool || /* it is closing */
+        request_new(loop, call_close, NULL, NULL, &q) < 0)
+        return false;
+    q->closes = fd;
+    q->replaced = ferry_pool_replace(loop->pool);
+    if (!q->replaced || ferry_pool_start(loop->pool, &q->work) < 0) {
+        if (q->replaced)
+            ferry_pool_replaced_is_back(loop->pool);
+        free(q);
+        return false;
+    }
+    loop->requests++;
+    return true;
+}
+
+void ferry_file_close(ferry_file *f)
+{
+    request *q = NULL;
+    if (!f || !f->aside || f->refs > 1 || request_begin(call_close, NULL, NULL, &q) < 0) {
+        ferry_file_unref(f);
+        return;
+    }
+    q->closes = f->fd;
+    request_await(q);
+    free(f);
+}
+
 /* ---- any other work ---------------------------------------------------------------- */
 
 void ferry_job_init(ferry_job *job, void (*run)(ferry_job *),
@@ -410,6 +491,43 @@ int ferry_work(ferry_job *job)
     q->job = job;
     job->refs++;
     return (int)request_await(q);
+}
+
+static ssize_t call_run(request *q)
+{
+    q->run(q->run_arg);
+    return 0;
+}
+
+/* A cancel takes it back while it can. */
+static FERRY_CO int request_join(request *q)
+{
+    request_start(q);
+    while (!q->done) {
+        int r = ferry_park();
+        if (r == 0 || q->done)
+            continue;
+        if (ferry_pool_take_back(q->loop->pool, &q->work)) {
+            q->result = r;
+            request_over(q);
+        }
+        while (!q->done)
+            ferry_park_deaf();
+    }
+    int r = (int)q->result;
+    request_free(q);
+    return r;
+}
+
+int ferry_work_joined(void (*run)(void *arg), void *arg, enum ferry_work_pace pace)
+{
+    request *q = NULL;
+    int r = request_begin_at(pace, call_run, NULL, NULL, &q);
+    if (r < 0)
+        return r;
+    q->run = run;
+    q->run_arg = arg;
+    return request_join(q);
 }
 
 struct stat_job {

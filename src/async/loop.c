@@ -49,7 +49,7 @@ static ferry_loop *allocate(void)
     loop->refs = 1;
     ferry_list_init(&loop->ready);
     ferry_co_pool_init(&loop->stacks, SPARE_STACKS);
-    ferry_sem_init(&loop->pool_share, FERRY_POOL_SHARE);
+    ferry_sem_init_spare(&loop->pool_share, FERRY_POOL_SHARE, FERRY_POOL_SPARE);
     return loop;
 }
 

@@ -11,7 +11,8 @@
 #include <pthread.h>
 #include <stdlib.h>
 
-#define WORKERS_MAX (FERRY_POOL_SHARE + FERRY_POOL_HUNG_MAX)
+#define WORKERS_MIN (FERRY_POOL_SHARE + FERRY_POOL_SPARE)
+#define WORKERS_MAX (WORKERS_MIN + FERRY_POOL_HUNG_MAX)
 
 /* System calls, and a few paths of PATH_MAX on the stack. */
 #define STACK_SIZE ((size_t)512 * 1024)
@@ -118,7 +119,10 @@ void ferry_pool_free(ferry_pool *p)
     if (!p)
         return;
     pthread_mutex_lock(&p->lock);
-    assert(p->queued == 0 && "what is queued is taken back first");
+    ferry_list never;
+    ferry_list_init(&never);
+    ferry_list_move(&never, &p->queue);
+    p->queued = 0;
     p->loop = NULL;
     pthread_cond_broadcast(&p->work);
     for (unsigned i = 0; i < p->nworkers; i++)
@@ -127,6 +131,10 @@ void ferry_pool_free(ferry_pool *p)
         else
             idle[n++] = p->workers[i].id;
     unref(p);
+    for (ferry_list *l; (l = ferry_list_pop(&never));) {
+        ferry_pool_job *job = ferry_container(l, ferry_pool_job, link);
+        job->drop(job);
+    }
     while (n > 0)
         pthread_join(idle[--n], NULL); /* it only has to leave */
 }
@@ -135,7 +143,7 @@ int ferry_pool_start(ferry_pool *p, ferry_pool_job *job)
 {
     int r = 0;
     pthread_mutex_lock(&p->lock);
-    if (p->queued >= p->idle && p->nworkers < FERRY_POOL_SHARE + p->hung) {
+    if (p->queued >= p->idle && p->nworkers < WORKERS_MIN + p->hung) {
         r = add_worker(p);
         if (r < 0 && p->nworkers > p->hung)
             r = 0; /* there are others, who will come to it */

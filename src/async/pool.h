@@ -21,6 +21,10 @@
  * busy each. */
 #define FERRY_POOL_SHARE 4
 
+/* And beside them, for what is in a hurry (fs.h): four reads of 2 MiB each from a slow disk are
+ * soon longer than a cancel may take. */
+#define FERRY_POOL_SPARE 1
+
 /* Threads that hang in given-up jobs. Beyond it, new work waits for one of them. */
 #define FERRY_POOL_HUNG_MAX 28
 
@@ -35,8 +39,8 @@ typedef struct ferry_pool_job {
 } ferry_pool_job;
 
 int ferry_pool_new(ferry_loop *loop, ferry_pool **ret);
-/* Never waits for what runs: running jobs are left to their threads. What is queued must have been
- * taken back. NULL is allowed. */
+/* Never waits for what runs: running jobs are left to their threads. What is still queued is
+ * dropped at once. NULL is allowed. */
 void ferry_pool_free(ferry_pool *p);
 
 /* 0: over will be posted. -FERRY_ENPROC: there is no thread, and none can be had. */

@@ -8,7 +8,9 @@
 struct waiter {
     ferry_list link;
     ferry_task *task;
-    bool given; /* semaphore: a slot is ours */
+    /* semaphore */
+    bool given; /* a slot is ours */
+    bool hurry;
 };
 
 /* ---- conditions ------------------------------------------------------------------- */
@@ -37,19 +39,41 @@ void ferry_cond_wake(ferry_cond *c)
 
 void ferry_sem_init(ferry_sem *s, unsigned count)
 {
-    s->free = count;
+    ferry_sem_init_spare(s, count, 0);
+}
+
+void ferry_sem_init_spare(ferry_sem *s, unsigned count, unsigned spare)
+{
+    s->free = count + spare;
+    s->spare = spare;
     ferry_list_init(&s->waiters);
 }
 
-int ferry_sem_get(ferry_sem *s)
+static void queue_up(ferry_sem *s, struct waiter *w)
 {
-    if (s->free > 0 && ferry_list_empty(&s->waiters)) {
+    ferry_list *next = &s->waiters; /* none: at the end */
+    ferry_list_each (struct waiter, other, &s->waiters, link)
+        if (w->hurry && !other->hurry) {
+            next = &other->link;
+            break;
+        }
+    ferry_list_append(next, &w->link); /* before it */
+}
+
+static bool may_take(const ferry_sem *s, const struct waiter *w)
+{
+    return s->free > (w->hurry ? 0 : s->spare);
+}
+
+static FERRY_CO int get(ferry_sem *s, bool hurry)
+{
+    struct waiter w = {.task = ferry_self(), .hurry = hurry};
+    if (may_take(s, &w)) { /* so nobody waits who would go before */
         s->free--;
         return 0;
     }
 
-    struct waiter w = {.task = ferry_self()};
-    ferry_list_append(&s->waiters, &w.link);
+    queue_up(s, &w);
     int r = 0;
     while (!w.given && r == 0)
         r = ferry_park();
@@ -57,14 +81,26 @@ int ferry_sem_get(ferry_sem *s)
     return w.given ? 0 : r; /* given beats cancelled: the slot is not lost */
 }
 
+int ferry_sem_get(ferry_sem *s)
+{
+    return get(s, false);
+}
+
+int ferry_sem_hurry(ferry_sem *s)
+{
+    return get(s, true);
+}
+
 void ferry_sem_put(ferry_sem *s)
 {
-    ferry_list *l = ferry_list_pop(&s->waiters);
-    if (!l) {
-        s->free++;
+    s->free++;
+    if (ferry_list_empty(&s->waiters))
         return;
-    }
-    struct waiter *w = ferry_container(l, struct waiter, link);
+    struct waiter *w = ferry_container(s->waiters.next, struct waiter, link);
+    if (!may_take(s, w))
+        return;
+    s->free--;
+    ferry_list_remove(&w->link);
     w->given = true;
     ferry_wake(w->task);
 }

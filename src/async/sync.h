@@ -23,14 +23,18 @@ FERRY_CO int ferry_cond_wait(ferry_cond *c); /* 0 (perhaps spurious) or the canc
 void ferry_cond_wake(ferry_cond *c);         /* all waiters */
 
 /* Counting semaphore, first come first served. A slot handed to a task that is being
- * cancelled goes to the next one: none is lost. */
+ * cancelled goes to the next one: none is lost. Those in a hurry go before the others, who
+ * leave `spare` slots for them. */
 typedef struct ferry_sem {
-    unsigned free;
-    ferry_list waiters;
+    unsigned free, spare;
+    ferry_list waiters; /* those in a hurry first */
 } ferry_sem;
 
 void ferry_sem_init(ferry_sem *s, unsigned count);
-FERRY_CO int ferry_sem_get(ferry_sem *s); /* 0: one is ours; or the cancel code */
+void ferry_sem_init_spare(ferry_sem *s, unsigned count,
+                          unsigned spare); /* count + spare */
+FERRY_CO int ferry_sem_get(ferry_sem *s);  /* 0: one is ours; or the cancel code */
+FERRY_CO int ferry_sem_hurry(ferry_sem *s);
 void ferry_sem_put(ferry_sem *s);
 
 /* Bounded channel of pointers. Values are handed over: after a successful send the

@@ -1,10 +1,11 @@
 /* Slots are neither lost nor doubled when waiters are cancelled, at whatever point: tasks
  * get and put at random while others are cancelled, and in the end all slots are free. And
- * they are handed out in the order of asking. */
+ * they are handed out in the order of asking, but to those in a hurry before. */
 #include "async/sync.h"
 #include "harness/fake.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 #include <guestferry/error.h>
 
@@ -121,11 +122,73 @@ static FERRY_CO int first_come_first_served(void *arg)
     return 0;
 }
 
+struct guest {
+    ferry_sem *sem;
+    char name;
+    bool hurry;
+    ferry_cond leave;
+    bool leaves;
+};
+
+static char came[8];
+
+static FERRY_CO int comes(void *arg)
+{
+    struct guest *g = arg;
+    fake_equal(g->hurry ? ferry_sem_hurry(g->sem) : ferry_sem_get(g->sem), 0);
+    strncat(came, &g->name, 1);
+    while (!g->leaves)
+        fake_equal(ferry_cond_wait(&g->leave), 0);
+    ferry_sem_put(g->sem);
+    return 0;
+}
+
+static FERRY_CO void leaves(struct guest *g, const char *then_inside)
+{
+    g->leaves = true;
+    ferry_cond_wake(&g->leave);
+    fake_equal(ferry_sleep(1), 0);
+    fake_check(strcmp(came, then_inside) == 0);
+}
+
+/* One place, and a spare one: those in a hurry (capitals) have both, and are first. */
+static FERRY_CO int hurry_goes_first(void *arg)
+{
+    struct guest g[] = {{.name = 'a'},
+                        {.name = 'b'},
+                        {.name = 'C', .hurry = true},
+                        {.name = 'd'},
+                        {.name = 'E', .hurry = true},
+                        {.name = 'F', .hurry = true}};
+    ferry_sem sem;
+    ferry_scope s;
+    (void)arg;
+    came[0] = '\0';
+    ferry_sem_init_spare(&sem, 1, 1);
+    ferry_scope_open(&s, 0);
+    for (size_t i = 0; i < sizeof g / sizeof *g; i++) {
+        g[i].sem = &sem;
+        ferry_cond_init(&g[i].leave);
+        fake_equal(ferry_spawn(&s, "guest", comes, &g[i]), 0);
+    }
+    fake_equal(ferry_sleep(1), 0);
+    fake_check(strcmp(came, "aC") == 0);
+    leaves(&g[0], "aCE");
+    leaves(&g[2], "aCEF");
+    leaves(&g[4], "aCEF"); /* what is free now is for a hurry */
+    leaves(&g[5], "aCEFb");
+    leaves(&g[1], "aCEFbd");
+    leaves(&g[3], "aCEFbd");
+    fake_equal(sem.free, 2);
+    return ferry_scope_join(&s);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST_IN_TASK(no_slot_is_lost),
         TEST_IN_TASK(first_come_first_served),
+        TEST_IN_TASK(hurry_goes_first),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
