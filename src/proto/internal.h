@@ -39,6 +39,7 @@ enum ferry_stream_control {
     FERRY_SEND_CREDIT = 1 << 1,   /* st->credit */
     FERRY_SEND_PROGRESS = 1 << 2, /* st->done, st->total: the latest only */
     FERRY_SEND_RESET = 1 << 3,    /* st->reset_code */
+    FERRY_SEND_REPLY = 1 << 4,    /* st->body: once the stream's own DATA is gone */
 };
 
 /* A DATA frame that waits to be sent. */

@@ -1,6 +1,6 @@
 /* The writer task: what streams have to say, to bytes on the link.
  *
- *      lane, control bits --(first, all)----+
+ *      lane, control bits --(first, all)----+        (REPLY among them)
  *      log lines    ------------------------+--> gather: one writev --> link
  *      ready streams --(one frame a turn)---+
  *
@@ -91,6 +91,15 @@ static void put_call(struct ferry_gather *g, ferry_stream *st)
     st->body = (ferry_slice){0};
 }
 
+/* The last frame of a stream. It may be gone after this. */
+static void put_reply(struct ferry_gather *g, ferry_stream *st)
+{
+    put_header(g, FERRY_REPLY, 0, st->id, (uint32_t)st->body.len, 0);
+    put_payload(g, st->body);
+    st->body = (ferry_slice){0};
+    ferry_conn_detach(st);
+}
+
 static void put_control(struct ferry_gather *g, ferry_stream *st)
 {
     if (st->control & FERRY_SEND_CALL)
@@ -109,7 +118,10 @@ static void put_control(struct ferry_gather *g, ferry_stream *st)
         ferry_put32(at, (uint32_t)st->reset_code);
         st->ended = true;
     }
+    bool reply = st->control & FERRY_SEND_REPLY;
     st->control = 0;
+    if (reply)
+        put_reply(g, st);
 }
 
 /* All of it, before anything else: so a stream's DATA never goes before its CALL. */
@@ -212,12 +224,21 @@ static bool sendable(const ferry_stream *st)
 {
     if (st->queue_count > 0)
         return front_cost(st) <= ferry_send_window_room(&st->send);
-    return (st->finishing && !st->ended) || (st->replied && st->conn->opts.server);
+    return st->finishing && !st->ended;
+}
+
+/* Nothing of the stream is left to go before it, and what others have queued need not. */
+static bool may_reply(const ferry_stream *st)
+{
+    return st->replied && st->conn->opts.server && st->queue_count == 0 &&
+           (!st->finishing || st->ended || st->was_reset);
 }
 
 void ferry_writer_ready(ferry_stream *st)
 {
     struct ferry_outbox *out = &st->conn->out;
+    if (may_reply(st))
+        ferry_writer_control(st, FERRY_SEND_REPLY);
     if (!ferry_list_empty(&st->ready_link) || !sendable(st))
         return;
     ferry_list_append(&out->ready, &st->ready_link);
@@ -261,15 +282,6 @@ static void put_data(struct ferry_gather *g, ferry_stream *st)
     ferry_cond_wake(&st->writable);
 }
 
-/* The last frame of a stream. It may be gone after this. */
-static void put_reply(struct ferry_gather *g, ferry_stream *st)
-{
-    put_header(g, FERRY_REPLY, 0, st->id, (uint32_t)st->body.len, 0);
-    put_payload(g, st->body);
-    st->body = (ferry_slice){0};
-    ferry_conn_detach(st);
-}
-
 /* One frame of one stream, which then goes to the end of the line. */
 static void gather_data(struct ferry_outbox *out)
 {
@@ -283,12 +295,9 @@ static void gather_data(struct ferry_outbox *out)
             continue; /* reset since it was put here */
         if (st->queue_count > 0) {
             put_data(g, st);
-        } else if (st->finishing && !st->ended) {
+        } else {
             put_header(g, FERRY_END, 0, st->id, 0, 0);
             st->ended = true;
-        } else {
-            put_reply(g, st);
-            continue;
         }
         ferry_writer_ready(st);
     }
@@ -319,8 +328,8 @@ FERRY_CO int ferry_conn_writer(void *arg)
     struct ferry_outbox *out = &c->out;
     for (;;) {
         gather_lane(&c->lane, &out->gather);
+        gather_log(out); /* what was said before a REPLY */
         gather_control(out);
-        gather_log(out);
         gather_data(out);
 
         int r;

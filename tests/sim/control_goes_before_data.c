@@ -1,4 +1,4 @@
-/* A CALL, a RESET or a CREDIT never waits behind DATA that is only queued: at most
+/* A CALL, a RESET, a CREDIT or a REPLY never waits behind DATA that is only queued: at most
  * behind the one write that is under way. Said twice before it is sent, it is sent
  * once. */
 #include "sim/raw.h"
@@ -75,6 +75,34 @@ static FERRY_CO int behind_one_write(void *arg)
     raw_expect(&r, FERRY_DATA, 1, NULL);
     raw_expect(&r, FERRY_RESET, 2, NULL);
     raw_expect(&r, FERRY_DATA, 1, NULL);
+    raw_close(&r);
+    return 0;
+}
+
+/* The other way round: a REPLY passes what other streams have queued, but nothing of its own. Once
+ * it had its turn among them, and the answer to a cancel was behind a frame of each of 15. */
+static FERRY_CO int reply_passes_others(void *arg)
+{
+    (void)arg;
+    wire_faults narrow = WIRE_GOOD;
+    narrow.capacity = 1000;
+    raw r;
+    raw_open(&r, true, &narrow);
+    for (uint32_t id = 1; id <= 3; id++)
+        raw_put32(&r, FERRY_CALL, id, 0);
+    ferry_sleep(1);
+    queue_data(r.streams[0], FERRY_FRAME_MAX); /* is being written */
+    ferry_sleep(1);
+    queue_data(r.streams[0], FERRY_FRAME_MAX);
+    queue_data(r.streams[1], 100);
+    ferry_stream_reply(r.streams[1], NULL);
+    ferry_stream_reply(r.streams[2], NULL);
+
+    raw_expect(&r, FERRY_DATA, 1, NULL);
+    raw_expect(&r, FERRY_REPLY, 3, NULL);
+    raw_expect(&r, FERRY_DATA, 1, NULL);
+    raw_expect(&r, FERRY_DATA, 2, NULL);
+    raw_expect(&r, FERRY_REPLY, 2, NULL);
     raw_close(&r);
     return 0;
 }
@@ -156,6 +184,12 @@ static void full_wire(void **state)
     run_in_task(behind_one_write, NULL);
 }
 
+static void replies(void **state)
+{
+    (void)state;
+    run_in_task(reply_passes_others, NULL);
+}
+
 static void dropped_queue(void **state)
 {
     (void)state;
@@ -171,9 +205,8 @@ static void coalesced(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(queued_data),
-        cmocka_unit_test(full_wire),
-        cmocka_unit_test(dropped_queue),
+        cmocka_unit_test(queued_data), cmocka_unit_test(full_wire),
+        cmocka_unit_test(replies),     cmocka_unit_test(dropped_queue),
         cmocka_unit_test(coalesced),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
