@@ -31,6 +31,7 @@ struct ferry_lane_port {
     } use[FERRY_LANE_SLOTS_MAX];
     ferry_list bufs;  /* alive */
     ferry_cond freed; /* of `out`: there may be one for you */
+    uint64_t moved;   /* ms: the peer gave one back */
     ferry_cond *work; /* the writer's: there is something to tell */
 };
 

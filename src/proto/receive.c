@@ -264,6 +264,7 @@ static int on_free(ferry_conn *c, const ferry_frame *f, const uint8_t *payload)
         if (st)
             st->slots_acked += use->len;
     }
+    p->moved = ferry_loop_now(c->loop);
     ferry_cond_wake(&p->freed);
     return 0;
 }

@@ -1,6 +1,7 @@
 /* What a task asks of a stream: call, write, read, reset, reply, close (conn.h). Owns
  * the stream's queues on the tasks' side; the writer empties the one, receive.c fills
  * the other. Must not know frames' layout or the link. */
+#include "async/scope.h"
 #include "base/auto.h"
 #include "base/trace.h"
 #include "proto/internal.h"
@@ -246,6 +247,32 @@ FERRY_CO int ferry_stream_write_hole(ferry_stream *st, uint64_t len)
     return enqueue(st, (ferry_slice){0}, len);
 }
 
+/* With a reader that keeps pace, a slot comes back sooner. */
+#define SLOT_PATIENCE_MS 50
+
+/* No slot is free. A stream that has one waits for that. One that has none, and would fill it, waits
+ * for as long as others give theirs back: inline, each of many transfers would have some 100 KiB in
+ * the guest's port at any time, to be copied by its CPU, and a RESET behind them all. 1: look
+ * again; 0: there is nobody to wait for. */
+static FERRY_CO int wait_for_slot(ferry_stream *st, uint64_t want)
+{
+    struct ferry_lane_port *p = &st->conn->lane;
+    uint64_t now = ferry_loop_now(st->conn->loop), until = p->moved + SLOT_PATIENCE_MS;
+    bool own = ferry_lane_port_held(p, st->id) > 0;
+    if (!own && (want < p->shape.slot || now >= until))
+        return 0;
+
+    ferry_scope patience;
+    ferry_scope_open(&patience, 0);
+    if (!own)
+        ferry_scope_deadline(&patience, until - now);
+    int r = ferry_cond_wait(&p->freed);
+    ferry_scope_join(&patience);
+    if (r < 0)
+        r = ferry_cancelled();
+    return r < 0 ? r : 1;
+}
+
 FERRY_CO int ferry_stream_slot(ferry_stream *st, uint64_t want, ferry_buf **ret)
 {
     for (;;) {
@@ -258,10 +285,8 @@ FERRY_CO int ferry_stream_slot(ferry_stream *st, uint64_t want, ferry_buf **ret)
         r = ferry_lane_port_take(p, st->id, ret);
         if (r != 0)
             return r;
-        if (ferry_lane_port_held(p, st->id) == 0)
-            return 0; /* nobody owes us one */
-        r = ferry_cond_wait(&p->freed);
-        if (r < 0)
+        r = wait_for_slot(st, want);
+        if (r <= 0)
             return r;
     }
 }
