@@ -97,7 +97,7 @@ def transfers(names, m, args):
     sides = [new_side(name, m) for name in names]
     for side in sides:
         side.tell("launch", image(m, side.name))
-        side.tell("mount", "/dev/sda")
+        side.tell("mount", "/dev/sda", "/")
         side.tell("upload", os.path.join(m, "file.bin"), "/file.bin", 1)
     rows = []
     for work in works(m):

@@ -1,4 +1,4 @@
-"""What the benches work on: files of known size, images, and the two sides."""
+"""What the benches work on: files and trees of known size, images, and the sides' workers."""
 import os
 import subprocess
 import sys
@@ -7,16 +7,29 @@ from peer import new_peer
 from side import Side
 
 MIB = 1 << 20
+TREE_FILE = 4096
+IN_A_DIRECTORY = 100
+
+# By the names that mount(8) has; quietly, and without what the first mount would go on with
+# in the background.
+MKFS = {
+    "ext4": ["mkfs.ext4", "-q", "-F", "-i", "65536", "-E",
+             "lazy_itable_init=0,lazy_journal_init=0"],
+    "xfs": ["mkfs.xfs", "-q", "-f"],
+    "btrfs": ["mkfs.btrfs", "-q", "-f"],
+    "vfat": ["mkfs.vfat", "-F", "32", "-I"],
+    "ntfs": ["mkfs.ntfs", "-q", "-Q", "-F"],
+}
 
 
 def log(text):
     print(text, file=sys.stderr, flush=True)
 
 
-def new_side(name, work):
-    if name == "ours":
-        return Side(name, ["bench_worker"])
-    return new_peer(work)
+def new_side(name, work, env=None):
+    if name == "libguestfs":
+        return new_peer(work, env)
+    return Side(name, ["bench_worker"], env)
 
 
 def in_order(sides, number):
@@ -31,14 +44,65 @@ def make_file(path, mib):
             f.write(i.to_bytes(8, "little") + block[8:])
 
 
-def make_image(path, mib):
-    """ext4 without work that its first mount would go on with in the background."""
+def make_sparse(path, mib, every):
+    """1 MiB of data in every `every`, the rest never written."""
+    block = os.urandom(MIB)
     with open(path, "wb") as f:
         f.truncate(mib * MIB)
-    subprocess.run(
-        ["mkfs.ext4", "-q", "-F", "-E", "lazy_itable_init=0,lazy_journal_init=0", path],
-        check=True,
-    )
+        for i in range(0, mib, every):
+            f.seek(i * MIB)
+            f.write(block)
+
+
+def make_tree(path, files):
+    """Files of 4 KiB, a hundred in a directory."""
+    for i in range(files):
+        directory = os.path.join(path, "d%d" % (i // IN_A_DIRECTORY))
+        os.makedirs(directory, exist_ok=True)
+        with open(os.path.join(directory, "f%d" % i), "wb") as f:
+            f.write(os.urandom(TREE_FILE))
+
+
+def make_image(path, mib, kind="ext4"):
+    with open(path, "wb") as f:
+        f.truncate(mib * MIB)
+    subprocess.run(MKFS[kind] + [path], check=True, stdout=subprocess.DEVNULL)
+
+
+class Material:
+    """A directory of its own, in which things are made when they are first asked for."""
+
+    def __init__(self, work):
+        self.work = work
+
+    def path(self, name):
+        return os.path.join(self.work, name)
+
+    def made(self, name, make, *args):
+        path = self.path(name)
+        if not os.path.exists(path):
+            make(path, *args)
+        return path
+
+    def file(self, mib):
+        return self.made("file-%d" % mib, make_file, mib)
+
+    def small(self):
+        return self.made("small", lambda path: make_file_of(path, TREE_FILE))
+
+    def sparse(self, mib, every):
+        return self.made("sparse-%d" % mib, make_sparse, mib, every)
+
+    def tree(self, files):
+        return self.made("tree%d" % files, make_tree, files)
+
+    def image(self, side, mib, kind="ext4"):
+        return self.made("%s-%s-%d.img" % (side, kind, mib), make_image, mib, kind)
+
+
+def make_file_of(path, size):
+    with open(path, "wb") as f:
+        f.write(os.urandom(size))
 
 
 def build_peers_appliance(image, work):

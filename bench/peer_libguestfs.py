@@ -51,14 +51,15 @@ def let_go(path):
 
 
 class Peer:
-    def launch(self, image):
+    def launch(self, *images):
         self.g = guestfs.GuestFS(python_return_dict=True)
-        self.g.add_drive_opts(image, format="raw")
+        for image in images:
+            self.g.add_drive_opts(image, format="raw")
         self.g.launch()
         self.g.list_devices()
 
-    def mount(self, device):
-        self.g.mount(device, "/")
+    def mount(self, device, directory):
+        self.g.mount(device, directory)
 
     def shutdown(self):
         self.g.shutdown()
@@ -88,11 +89,19 @@ class Peer:
     def download(self, src, dst):
         self.g.download(src, dst)
 
-    def small(self, src, directory, count, flight):
+    def many_in(self, src, directory, count, flight, sync):
         if int(flight) > 1:
             return "unsupported"
         for i in range(int(count)):
             self.g.upload(src, "%s/%d" % (directory, i))
+        if int(sync):
+            self.g.sync()
+
+    def many_out(self, directory, local, count, flight):
+        if int(flight) > 1:
+            return "unsupported"
+        for i in range(int(count)):
+            self.g.download("%s/%d" % (directory, i), "%s/%d" % (local, i))
 
     def stat(self, path, count, flight):
         if int(flight) > 1:
@@ -100,6 +109,15 @@ class Peer:
         for _ in range(int(count)):
             self.g.statns(path)
 
+    def cats(self, path, count, beside, src="", directory=""):
+        if int(beside) > 0:
+            return "unsupported"
+        ms = []
+        for _ in range(int(count)):
+            start = time.monotonic()
+            self.g.read_file(path)
+            ms.append(round((time.monotonic() - start) * 1000, 3))
+        return {"ms": ms}
 
     def cancel(self, count, first, last, flight, work, work2=""):
         if int(flight) > 1:
@@ -146,8 +164,7 @@ def answer(peer, words):
     try:
         said = getattr(peer, words[0])(*words[1:])
     except RuntimeError as e:
-        print("peer_libguestfs: %s: %s" % (words[0], e), file=sys.stderr)
-        return {"error": -1}
+        return {"error": -1, "message": str(e)}
     took = time.monotonic() - start
     if isinstance(said, str):
         return {said: True}

@@ -1,22 +1,18 @@
-/* Our side of the bench: does what bench.py asks, one command a line, and answers each with
+/* Our side of the bench: does what a Side asks, one command a line, and answers each with
  * one line of JSON. Times are taken here, so that neither pipe nor Python is in them.
  *
- *      bench.py --"upload SRC DST 0"--> worker --ferry_upload()--> appliance
+ *      side.py --"upload SRC DST 0"--> worker --ferry_upload()--> appliance
  *               <--{"s": 1.234}--------
  *
  * Only the public API; the blocking layer where one thing is done at a time, ops where many are
- * in flight. peer_libguestfs.py answers the same commands. Words hold no spaces: bench.py
+ * in flight. peer_libguestfs.py answers the same commands. Words hold no spaces: the bench
  * makes all the names. */
 #include "worker.h"
 
-#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
-#include <unistd.h>
-
-#define FLIGHT_MAX 256
 
 double now(void)
 {
@@ -37,7 +33,7 @@ int number(const struct worker *w, int i)
 
 /* ---- the VM ------------------------------------------------------------------------ */
 
-/* launch IMAGE: until the appliance has answered a call. $BENCH_BACKEND: another than direct. */
+/* launch IMAGE...: until the appliance has answered a call. $BENCH_BACKEND: another than direct. */
 static int cmd_launch(struct worker *w)
 {
     const ferry_vm_opts opts = {.size = sizeof opts,
@@ -45,8 +41,8 @@ static int cmd_launch(struct worker *w)
                                 .backend = getenv("BENCH_BACKEND")};
     char **devices = NULL;
     int r = ferry_vm_new(w->ctx, &opts, &w->vm, &w->e);
-    if (r == 0)
-        r = ferry_add_drive(w->vm, word(w, 1), NULL, &w->e);
+    for (int i = 1; i < w->n && r == 0; i++)
+        r = ferry_add_drive(w->vm, word(w, i), NULL, &w->e);
     if (r == 0)
         r = ferry_launch(w->vm, &w->e);
     if (r == 0)
@@ -56,9 +52,10 @@ static int cmd_launch(struct worker *w)
     return r;
 }
 
+/* mount DEVICE DIRECTORY */
 static int cmd_mount(struct worker *w)
 {
-    return ferry_mount(w->vm, word(w, 1), "/", &w->e);
+    return ferry_mount(w->vm, word(w, 1), word(w, 2), &w->e);
 }
 
 static int cmd_shutdown(struct worker *w)
@@ -84,105 +81,6 @@ static int cmd_sync(struct worker *w)
     return ferry_sync(w->vm, &w->e);
 }
 
-/* ---- transfers --------------------------------------------------------------------- */
-
-/* upload SRC DST SYNC */
-static int cmd_upload(struct worker *w)
-{
-    int r = ferry_upload(w->vm, word(w, 1), word(w, 2), NULL, &w->e);
-    if (r == 0 && number(w, 3))
-        r = ferry_sync(w->vm, &w->e);
-    return r;
-}
-
-/* download SRC DST */
-static int cmd_download(struct worker *w)
-{
-    return ferry_download(w->vm, word(w, 1), word(w, 2), NULL, &w->e);
-}
-
-/* copy_in LOCAL DIR, flushed; copy_out PATH LOCAL */
-static int cmd_copy_in(struct worker *w)
-{
-    int r = ferry_copy_in(w->vm, word(w, 1), word(w, 2), NULL, &w->e);
-    return r == 0 ? ferry_sync(w->vm, &w->e) : r;
-}
-
-static int cmd_copy_out(struct worker *w)
-{
-    return ferry_copy_out(w->vm, word(w, 1), word(w, 2), NULL, &w->e);
-}
-
-/* ---- many of one kind -------------------------------------------------------------- */
-
-typedef int start_fn(struct worker *w, int i, ferry_op **ret);
-
-static int end_op(struct worker *w, ferry_op *op)
-{
-    int r = ferry_op_wait(op, -1);
-    if (r == 0)
-        r = ferry_op_error(op, &w->e);
-    ferry_op_free(op);
-    return r;
-}
-
-/* `count` ops, `flight` of them at a time, awaited in the order of their starts. */
-static int in_flight(struct worker *w, int count, int flight, start_fn *start)
-{
-    ferry_op *ops[FLIGHT_MAX] = {0};
-    int r = 0, ended = 0, started = 0;
-    flight = flight < FLIGHT_MAX ? flight : FLIGHT_MAX;
-    while (ended < started || (r == 0 && started < count)) {
-        if (r == 0 && started < count && started - ended < flight) {
-            r = start(w, started, &ops[started % flight]);
-            started += r == 0;
-            continue;
-        }
-        int one = end_op(w, ops[ended++ % flight]);
-        r = r < 0 ? r : one;
-    }
-    return r;
-}
-
-static int start_small(struct worker *w, int i, ferry_op **ret)
-{
-    char path[256];
-    snprintf(path, sizeof path, "%s/%d", word(w, 2), i);
-    return ferry_upload_start(w->vm, word(w, 1), path, NULL, ret, &w->e);
-}
-
-/* small SRC DIR COUNT FLIGHT */
-static int cmd_small(struct worker *w)
-{
-    char path[256];
-    int r = 0;
-    if (number(w, 4) > 1)
-        return in_flight(w, number(w, 3), number(w, 4), start_small);
-    for (int i = 0; i < number(w, 3) && r == 0; i++) {
-        snprintf(path, sizeof path, "%s/%d", word(w, 2), i);
-        r = ferry_upload(w->vm, word(w, 1), path, NULL, &w->e);
-    }
-    return r;
-}
-
-static int start_stat(struct worker *w, int i, ferry_op **ret)
-{
-    (void)i;
-    return ferry_stat_start(w->vm, word(w, 1), ret, &w->e);
-}
-
-/* stat PATH COUNT FLIGHT */
-static int cmd_stat(struct worker *w)
-{
-    ferry_stat_info info;
-    int r = 0;
-    if (number(w, 3) > 1)
-        return in_flight(w, number(w, 2), number(w, 3), start_stat);
-    for (int i = 0; i < number(w, 2) && r == 0; i++)
-        r = ferry_stat(w->vm, word(w, 1), &info, &w->e);
-    return r;
-}
-
 /* ---- commands ---------------------------------------------------------------------- */
 
 static const struct command {
@@ -198,7 +96,10 @@ static const struct command {
     {"upload", cmd_upload},
     {"copy_in", cmd_copy_in},
     {"copy_out", cmd_copy_out},
-    {"small", cmd_small},
+    {"many_in", cmd_many_in},
+    {"many_out", cmd_many_out},
+    {"cats", cmd_cats},
+    {"limit", cmd_limit},
     {"stat", cmd_stat},
     {"download", cmd_download},
     {"cancel", cmd_cancel},
@@ -216,10 +117,22 @@ static const struct command *find(const char *name)
     return NULL;
 }
 
+/* Into JSON, as plain text. */
+static void print_error(struct worker *w, int r, const char *msg)
+{
+    char text[sizeof w->e.msg];
+    size_t n = 0;
+    for (; msg[n] && n < sizeof text - 1; n++)
+        text[n] = msg[n] < ' ' || msg[n] == '"' || msg[n] == '\\' ? '\'' : msg[n];
+    text[n] = '\0';
+    printf("{\"error\": %d, \"message\": \"%s\"}\n", r, text);
+}
+
 static void run(struct worker *w, char *line)
 {
     char *at;
     w->n = 0;
+    w->e.msg[0] = '\0';
     for (char *s = strtok_r(line, " \n", &at); s && w->n < WORDS_MAX;
          s = strtok_r(NULL, " \n", &at))
         w->word[w->n++] = s;
@@ -230,12 +143,10 @@ static void run(struct worker *w, char *line)
     int r = c ? c->run(w) : -FERRY_ENOSYS;
     double took = now() - start;
     if (r < 0)
-        printf("{\"error\": %d}\n", r);
+        print_error(w, r, c ? w->e.msg : "no such command");
     else
         printf("{\"s\": %.6f%s}\n", took, w->more);
     fflush(stdout);
-    if (r < 0)
-        fprintf(stderr, "bench_worker: %s: %s\n", word(w, 0), c ? w->e.msg : "what?");
 }
 
 int main(void)

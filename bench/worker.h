@@ -20,7 +20,18 @@ double now(void); /* seconds */
 const char *word(const struct worker *w, int i);
 int number(const struct worker *w, int i);
 
-/* cancel.c; 0 or a negative code */
+/* moves.c; 0 or a negative code */
+int cmd_upload(struct worker *w);
+int cmd_download(struct worker *w);
+int cmd_copy_in(struct worker *w);
+int cmd_copy_out(struct worker *w);
+int cmd_many_in(struct worker *w);
+int cmd_many_out(struct worker *w);
+int cmd_stat(struct worker *w);
+int cmd_cats(struct worker *w);
+int cmd_limit(struct worker *w);
+
+/* cancel.c */
 int cmd_cancel(struct worker *w);
 int cmd_cancel_launch(struct worker *w);
 
