@@ -185,7 +185,7 @@ static int add_group(struct release *x, const char *group)
 
 static int each_above(const char *disk, ferryd_sysfs_fn fn, void *arg)
 {
-    char path[300];
+    char path[640]; /* of a partition, too: two names */
     snprintf(path, sizeof path, FERRYD_SYS_BLOCK "/%s/holders", disk);
     int r = ferryd_sysfs_each(path, fn, arg);
     return r == -ENOENT ? 0 : r;
