@@ -26,9 +26,31 @@ bool launch_missing(void)
     return !found;
 }
 
+/* Descriptors that are neither files nor libuv's: one of a socketpair or a pidfd is what a launch
+ * could leave. */
+static int launch_fds(void)
+{
+    char path[64], target[128];
+    int n = 0;
+    for (int fd = 3; fd < 256; fd++) {
+        snprintf(path, sizeof path, "/proc/self/fd/%d", fd);
+        ssize_t len = readlink(path, target, sizeof target - 1);
+        if (len < 0)
+            continue;
+        target[len] = '\0';
+        n += !strncmp(target, "socket:", 7) || strstr(target, "pidfd") ||
+             strstr(target, "deleted");
+    }
+    return n;
+}
+
+/* Whoever started us may have left us some: once a socket, and every launch was said to leak. */
+static int inherited;
+
 int make_scratch(void **state)
 {
     (void)state;
+    inherited = launch_fds();
     strcpy(scratch, "/tmp/ferry-launch-XXXXXX");
     if (!mkdtemp(scratch))
         return -1;
@@ -66,6 +88,15 @@ void write_manifest(const char *appliance)
           " awk '{ s = s (s ? \", \" : \"\") \"\\\"\" $2 \"\\\": \\\"\" $1 \"\\\"\" }"
           " END { print \"{\\\"sha256\\\": {\" s \"}}\" }' > manifest.json",
           appliance);
+}
+
+char *still_qemu(void)
+{
+    static char path[] = "./still-qemu";
+    shell(
+        "echo '#!/bin/sh\nexec qemu-system-$(uname -m) -S \"$@\"' > %s && chmod +x %s",
+        path, path);
+    return path;
 }
 
 /* ---- a launch ---------------------------------------------------------------------- */
@@ -117,6 +148,8 @@ static void on_phase(void *arg, const char *phase)
     struct launch *l = arg;
     snprintf(l->phases + strlen(l->phases), sizeof l->phases - strlen(l->phases), "%s,",
              phase);
+    if (l->late_in && strcmp(l->late_in, phase) == 0)
+        ferry_scope_deadline(&l->scope, 50);
     if (!l->cancel_in || strcmp(l->cancel_in, phase) != 0)
         return;
     if (l->cancel_ms)
@@ -132,30 +165,12 @@ FERRY_CO int launch_start(struct launch *l)
     memset(&l->e, 0, sizeof l->e);
     l->phases[0] = '\0';
     ferry_scope_open(&l->scope, 0);
-    ferry_scope_deadline(&l->scope, l->deadline_ms ? l->deadline_ms : LAUNCH_MS);
+    ferry_scope_deadline(&l->scope, LAUNCH_MS);
     int r = ferry_machine_start(&l->spec, &hooks, &l->m, &l->e);
     ferry_timer_stop(&l->timer);
     ferry_scope_join(&l->scope);
     check_int(l->e.code, r);
     return r;
-}
-
-/* Descriptors that are neither files nor libuv's: an inherited one of a socketpair or a
- * pidfd is what a launch could leave. */
-static int launch_fds(void)
-{
-    char path[64], target[128];
-    int n = 0;
-    for (int fd = 3; fd < 256; fd++) {
-        snprintf(path, sizeof path, "/proc/self/fd/%d", fd);
-        ssize_t len = readlink(path, target, sizeof target - 1);
-        if (len < 0)
-            continue;
-        target[len] = '\0';
-        n += !strncmp(target, "socket:", 7) || strstr(target, "pidfd") ||
-             strstr(target, "deleted");
-    }
-    return n;
 }
 
 FERRY_CO void launch_done(struct launch *l)
@@ -165,7 +180,7 @@ FERRY_CO void launch_done(struct launch *l)
     for (unsigned i = 0; i < l->spec.ndrives; i++)
         ferry_drive_done(&l->drives[i]);
     ferry_sleep(1); /* libuv closes a handle in its next turn */
-    check_int(launch_fds(), 0);
+    check_int(launch_fds(), inherited);
     check_int(waitpid(-1, NULL, WNOHANG), -1);
     check_int(errno, ECHILD);
 }

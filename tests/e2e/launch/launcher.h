@@ -26,12 +26,16 @@ void shell(const char *fmt, ...) FERRY_PRINTF(1, 2);
 /* A manifest of what is in this directory now: it was built like that. */
 void write_manifest(const char *appliance);
 
+/* For .spec.qemu: its guest never runs an instruction, so that a launch with it stays in "booting"
+ * however fast the machine is. */
+char *still_qemu(void);
+
 struct launch {
     ferry_machine_spec spec;
     ferry_drive drives[8];
     const char *cancel_in; /* phase in which to cancel the scope, or NULL */
     uint64_t cancel_ms;    /* that long after it was entered */
-    uint64_t deadline_ms;  /* 0: LAUNCH_MS */
+    const char *late_in; /* phase in which its deadline passes; NULL: after LAUNCH_MS */
 
     ferry_scope scope;
     ferry_timer timer;
