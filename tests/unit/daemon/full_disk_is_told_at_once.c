@@ -6,15 +6,19 @@
 #include "base/auto.h"
 #include "guest_main.h"
 
+#include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/statvfs.h>
+#include <unistd.h>
 
 static unsigned long long free_bytes(const struct guest *g)
 {
     struct statvfs fs;
-    sync();
-    return statvfs(g->root, &fs) < 0 ? 0 : (unsigned long long)fs.f_bfree * fs.f_frsize;
+    FERRY_AUTO(fd) int fd = open(g->root, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (syncfs(fd) < 0 || fstatvfs(fd, &fs) < 0)
+        return 0;
+    return (unsigned long long)fs.f_bfree * fs.f_frsize;
 }
 
 /* Sends until the daemon has had enough. More than there is space for, and no END: the reply must
