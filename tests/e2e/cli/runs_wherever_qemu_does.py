@@ -50,6 +50,7 @@ class Bare(cli.Case):
             env=env, capture_output=True, text=True, check=False, timeout=cli.PATIENCE,
             stdin=subprocess.DEVNULL)
         self.assertEqual(run.returncode, 0, run.stderr)
+        run.stderr = cli.without_progress(run.stderr)
         return run
 
     def test_any_uid_and_a_read_only_root(self):

@@ -46,6 +46,7 @@ class BadInput(cli.Case):
                              timeout=cli.PATIENCE, check=False,
                              env={**self.env, **(env or {})})
         self.assertEqual(run.returncode, code, run.stderr)
+        run.stderr = cli.without_progress(run.stderr)
         self.assertEqual(run.stdout, "")
         self.assertTrue(run.stderr.startswith("gferry: "), run.stderr)
         for words in says:

@@ -20,7 +20,7 @@ class Cancels(libvirtd.Case):
         with self.cp(daemon, big, f"{disk}:/big") as t:
             t.expect(r" [1-9]\d?%")
             daemon.virsh("destroy", daemon.domains()[0])
-            self.assertEqual(t.end(within=20), 1, t.text[-300:])
+            self.assertEqual(t.end(), 1, t.text[-300:])
         self.assertIn("its domain was destroyed", t.text)
         self.nothing_is_left(daemon)
 
@@ -31,7 +31,7 @@ class Cancels(libvirtd.Case):
         with self.cp(daemon, big, f"{disk}:/big") as t:
             t.expect(r" [1-9]\d?%")
             t.type("\x03")
-            self.assertEqual(t.end(within=30), 130, t.text[-300:])
+            self.assertEqual(t.end(), 130, t.text[-300:])
         self.assertEqual(self.names_in(disk, "/"), ["lost+found"])
         self.fs_is_clean(disk)
         self.nothing_is_left(daemon)
@@ -41,7 +41,7 @@ class Cancels(libvirtd.Case):
             t.signal(signal.SIGKILL)
             t.end()
         # Nobody is left to kill it; libvirtd does, as it promised at the start.
-        self.no_process_is_left(within=30)
+        self.no_process_is_left()
         libvirtd.wait_for(lambda: not daemon.domains(), "the domain's end")
 
     def test_a_libvirtd_that_hangs_delays_no_cancel(self):
@@ -52,7 +52,7 @@ class Cancels(libvirtd.Case):
         with self.cp(daemon, big, f"{disk}:/big") as t:
             t.expect("starting qemu")
             t.type("\x03")
-            self.assertEqual(t.end(within=20), 130, t.text[-300:])
+            self.assertEqual(t.end(), 130, t.text[-300:])
         daemon.kill(signal.SIGCONT)
         self.nothing_is_left(daemon)
 
@@ -61,8 +61,8 @@ class Cancels(libvirtd.Case):
             t.expect(r" [1-9]\d?%")
             daemon.kill(signal.SIGSTOP)
             t.type("\x03")
-            self.assertEqual(t.end(within=60), 130, t.text[-300:])
-        self.no_process_is_left(within=10)
+            self.assertEqual(t.end(), 130, t.text[-300:])
+        self.no_process_is_left()
         daemon.kill(signal.SIGCONT)
         libvirtd.wait_for(lambda: not daemon.domains(), "the domain's end")
 

@@ -198,6 +198,7 @@ class Case(cli.Case):
                              text=True, check=False, timeout=cli.PATIENCE,
                              stdin=subprocess.DEVNULL)
         self.assertEqual(run.returncode, code, run.stderr)
+        run.stderr = cli.without_progress(run.stderr)
         return run
 
     def cp(self, daemon, *args):
@@ -206,7 +207,7 @@ class Case(cli.Case):
                             *cli.SLOWLY, *args, env=daemon.env)
 
     def nothing_is_left(self, daemon):
-        self.no_process_is_left(within=10)
+        self.no_process_is_left()
         wait_for(lambda: not daemon.domains(), "the domain's end")
 
 
