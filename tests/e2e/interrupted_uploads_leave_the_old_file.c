@@ -80,7 +80,7 @@ static void cancel_after(const char *path, const char *dir, const char *left, si
     assert_true(eventually(has_moved, &w));
     ferry_op_cancel(w.op);
     ferry_op_cancel(w.op);
-    assert_int_equal(ferry_op_wait(w.op, 10000), 0);
+    assert_int_equal(ferry_op_wait(w.op, PATIENCE_MS), 0);
     assert_int_equal(ferry_op_poll(w.op, NULL), FERRY_OP_CANCELLED);
     assert_int_equal(ferry_op_error(w.op, &err), -FERRY_ECANCELED);
     ferry_op_free(w.op);
@@ -109,12 +109,14 @@ static void freed_while_pending(void **state)
     ferry_op *op = NULL;
     make_file(scratch("big"), 100 * MIB, 2);
     put_old("/d/file");
+    ferry_vm_set_rate_max(vm, SLOWLY);
     assert_ok(ferry_upload_start(vm, scratch("big"), "/d/file", NULL, &op, &err));
     ferry_op_free(op);
     /* Nobody tells when it has ended; but what is mounted can be taken away then,
      * not before. */
     assert_guest_is("/d/file", OLD, strlen(OLD));
     vm_shutdown();
+    ferry_vm_set_rate_max(vm, 0);
     vm_launch();
     assert_ok(ferry_mount(vm, "/dev/sda", "/", &err));
     assert_guest_is("/d/file", OLD, strlen(OLD));
@@ -135,7 +137,7 @@ static void timed_out(void **state)
     assert_int_equal(write(fds[1], "new", 3), 3);
     assert_ok(ferry_upload_fd_start(vm, fds[0], "/d/file", NULL, &op, &err));
     ferry_op_timeout(op, 100);
-    assert_int_equal(ferry_op_wait(op, 10000), 0);
+    assert_int_equal(ferry_op_wait(op, PATIENCE_MS), 0);
     assert_int_equal(ferry_op_poll(op, NULL), FERRY_OP_FAILED);
     assert_int_equal(ferry_op_error(op, &err), -FERRY_ETIMEDOUT);
     assert_string_equal(err.where, "upload");
@@ -155,9 +157,12 @@ static void source_becomes_shorter(void **state)
     const char *big = scratch("big");
     make_file(big, 300 * MIB, 2);
     put_old("/d/file");
+    ferry_vm_set_rate_max(vm,
+                          SLOWLY); /* once it was over, now and then, before it was cut */
     assert_ok(ferry_upload_start(vm, big, "/d/file", NULL, &w.op, &err));
     assert_true(eventually(has_moved, &w));
     assert_int_equal(truncate(big, MIB), 0);
+    ferry_vm_set_rate_max(vm, 0);
     assert_int_equal(ferry_op_wait(w.op, -1), 0);
     assert_int_equal(ferry_op_error(w.op, &err), -FERRY_ECHANGED);
     assert_has(err.msg, big);
@@ -174,9 +179,11 @@ static void source_becomes_longer(void **state)
     struct want w = {.bytes = 1};
     const char *big = scratch("growing");
     make_file(big, 64 * MIB, 4);
+    ferry_vm_set_rate_max(vm, SLOWLY);
     assert_ok(ferry_upload_start(vm, big, "/d/longer", NULL, &w.op, &err));
     assert_true(eventually(has_moved, &w));
     put_bytes(big, 64 * MIB, MIB, 5);
+    ferry_vm_set_rate_max(vm, 0);
     assert_int_equal(ferry_op_wait(w.op, -1), 0);
     assert_ok(ferry_op_error(w.op, &err));
     ferry_op_free(w.op);
@@ -223,7 +230,7 @@ static void full_disk_is_told_while_the_source_is_silent(void **state)
         else
             ferry_op_wait(op, 1);
     }
-    assert_int_equal(ferry_op_wait(op, 20000), 0);
+    assert_int_equal(ferry_op_wait(op, PATIENCE_MS), 0);
     assert_int_equal(ferry_op_error(op, &err), -FERRY_ENOSPC);
     ferry_op_free(op);
     close(fds[0]);

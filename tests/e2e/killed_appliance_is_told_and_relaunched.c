@@ -43,10 +43,11 @@ struct transfers {
     ferry_op *up, *down, *silent, *unread;
 };
 
-/* One each way that moves, and one each way that waits for the host and would never
- * hear of the appliance's end there. */
+/* One each way that moves (and has far to go when it is looked at), and one each way that waits for
+ * the host and would never hear of the appliance's end there. */
 static void start(struct transfers *t)
 {
+    ferry_vm_set_rate_max(vm, 4 * SLOWLY);
     assert_ok(ferry_upload_start(vm, "/dev/zero", "/file", NULL, &t->up, &err));
     assert_ok(ferry_download_start(vm, "/dev/sda", "/dev/null", NULL, &t->down, &err));
     assert_ok(ferry_upload_fd_start(vm, in[0], "/new", NULL, &t->silent, &err));
@@ -57,7 +58,7 @@ static void start(struct transfers *t)
 
 static void assert_dead(ferry_op *op, const char *call, const char *why)
 {
-    assert_int_equal(ferry_op_wait(op, 20000), 0);
+    assert_int_equal(ferry_op_wait(op, PATIENCE_MS), 0);
     assert_int_equal(ferry_op_poll(op, NULL), FERRY_OP_FAILED);
     assert_int_equal(ferry_op_error(op, &err), -FERRY_EDEAD);
     assert_string_equal(err.where, call);
@@ -80,6 +81,7 @@ static void assert_all_dead(struct transfers *t, const char *why)
 static void relaunch(void)
 {
     ignore_children(false);
+    ferry_vm_set_rate_max(vm, 0);
     vm_leaves_nothing(NULL); /* no process of the dead one */
     vm_launch();
     assert_ok(ferry_mount(vm, "/dev/sda", "/", &err));

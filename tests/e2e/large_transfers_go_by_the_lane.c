@@ -123,12 +123,14 @@ static void a_killed_appliance_takes_its_lane_along(void **state)
 {
     (void)state;
     ferry_op *op = NULL;
+    ferry_vm_set_rate_max(vm, SLOWLY);
     assert_ok(ferry_upload_start(vm, "/dev/zero", "/zeroes", NULL, &op, &err));
     assert_true(eventually(has_moved, op));
     ferry_vm_kill(vm);
     assert_int_equal(ferry_op_wait(op, -1), 0);
     assert_int_equal(ferry_op_error(op, &err), -FERRY_EDEAD);
     ferry_op_free(op);
+    ferry_vm_set_rate_max(vm, 0);
 
     launch();
     assert_lane("idle");

@@ -126,8 +126,8 @@ static void others_go_on_beside_those_that_stand_still(void **state)
         assert_int_equal(ferry_op_poll(down[i], NULL), FERRY_OP_PENDING);
         close(in[i][1]);  /* the source ends: an empty file */
         close(out[i][0]); /* the reader leaves */
-        assert_int_equal(ferry_op_wait(up[i], 20000), 0);
-        assert_int_equal(ferry_op_wait(down[i], 20000), 0);
+        assert_int_equal(ferry_op_wait(up[i], PATIENCE_MS), 0);
+        assert_int_equal(ferry_op_wait(down[i], PATIENCE_MS), 0);
         assert_int_equal(ferry_op_error(up[i], &err), 0);
         assert_int_equal(ferry_op_error(down[i], &err), -FERRY_EPIPE);
         ferry_op_free(up[i]);

@@ -157,7 +157,7 @@ static void silent_fifo_is_waited_for_and_cancelled(void **state)
     assert_true(eventually(has_phase, op));
     assert_int_equal(ferry_op_wait(op, 50), -FERRY_EAGAIN);
     ferry_op_cancel(op);
-    assert_int_equal(ferry_op_wait(op, 10000), 0);
+    assert_int_equal(ferry_op_wait(op, PATIENCE_MS), 0);
     assert_int_equal(ferry_op_poll(op, NULL), FERRY_OP_CANCELLED);
     ferry_op_free(op);
     assert_fails(ferry_rm(vm, "/silent", &err), FERRY_ENOENT, "/silent");
@@ -282,7 +282,7 @@ static void stuck_reader_does_not_stop_a_cancel(void **state)
     assert_true(eventually(has_phase, op));
     assert_int_equal(ferry_op_wait(op, 100), -FERRY_EAGAIN);
     ferry_op_cancel(op);
-    assert_int_equal(ferry_op_wait(op, 10000), 0);
+    assert_int_equal(ferry_op_wait(op, PATIENCE_MS), 0);
     assert_int_equal(ferry_op_error(op, &err), -FERRY_ECANCELED);
     ferry_op_free(op);
     close(fds[0]);

@@ -91,12 +91,14 @@ static void one_thread_cancels_what_another_waits_for(void **state)
     (void)state;
     ferry_op *op = NULL;
     pthread_t thread;
+    ferry_vm_set_rate_max(vm, SLOWLY); /* or the disk would be full first */
     assert_ok(ferry_upload_start(vm, "/dev/zero", "/zero", NULL, &op, &err));
     assert_int_equal(pthread_create(&thread, NULL, cancel_later, op), 0);
     assert_int_equal(ferry_op_wait(op, -1), 0);
     assert_int_equal(ferry_op_poll(op, NULL), FERRY_OP_CANCELLED);
     pthread_join(thread, NULL);
     ferry_op_free(op);
+    ferry_vm_set_rate_max(vm, 0);
 }
 
 /* ---- VMs ------------------------------------------------------------------------ */

@@ -6,6 +6,9 @@
 #include <fcntl.h>
 #include <limits.h>
 #include <poll.h>
+#include <pthread.h>
+#include <sched.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -359,21 +362,28 @@ const char *process_name(pid_t pid)
     return name;
 }
 
-bool process_has_ended(void *pid)
+/* The letter of a process or thread in /proc's stat: 'S' sleeps, 'T' is stopped; 0: gone. */
+static char state_of(pid_t pid, pid_t tid)
 {
     char path[64], line[512] = "";
-    snprintf(path, sizeof path, "/proc/%d/stat", (int)*(pid_t *)pid);
+    snprintf(path, sizeof path, "/proc/%d/task/%d/stat", (int)pid, (int)tid);
     FILE *f = fopen(path, "re");
     if (!f)
-        return true;
+        return '\0';
     char *end = fgets(line, sizeof line, f) ? strrchr(line, ')') : NULL;
     fclose(f);
-    return !end || end[2] == 'Z' || end[2] == 'X';
+    return end ? end[2] : '\0';
+}
+
+bool process_has_ended(void *pid)
+{
+    char state = state_of(*(pid_t *)pid, *(pid_t *)pid);
+    return !state || state == 'Z' || state == 'X';
 }
 
 bool eventually(bool (*cond)(void *arg), void *arg)
 {
-    uint64_t end = now_ms() + 5000;
+    uint64_t end = now_ms() + PATIENCE_MS;
     while (!cond(arg)) {
         if (now_ms() > end)
             return false;
@@ -387,6 +397,62 @@ uint64_t now_ms(void)
     struct timespec t;
     clock_gettime(CLOCK_MONOTONIC, &t);
     return (uint64_t)t.tv_sec * 1000 + (uint64_t)t.tv_nsec / 1000000;
+}
+
+/* ---- standing still ------------------------------------------------------------- */
+
+static bool stands_still(void *arg)
+{
+    char path[64];
+    pid_t pid = *(pid_t *)arg;
+    bool all = true;
+    snprintf(path, sizeof path, "/proc/%d/task", (int)pid);
+    DIR *d = opendir(path);
+    assert_non_null(d);
+    for (struct dirent *e; all && (e = readdir(d));)
+        if (e->d_name[0] != '.')
+            all = state_of(pid, (pid_t)atoi(e->d_name)) == 'T';
+    closedir(d);
+    return all;
+}
+
+void stop_process(pid_t pid)
+{
+    assert_true(pid > 1); /* 0 would be all of us */
+    assert_int_equal(kill(pid, SIGSTOP), 0);
+    assert_true(eventually(stands_still, &pid));
+}
+
+static struct {
+    pthread_t thread, who;
+    pid_t tid;
+    int sig;
+} waker;
+
+static void *wake_when_asleep(void *arg)
+{
+    (void)arg;
+    while (state_of(getpid(), waker.tid) != 'S')
+        sched_yield();
+    pthread_kill(waker.who, waker.sig);
+    return NULL;
+}
+
+void signal_asleep(int sig)
+{
+    sigset_t all, before;
+    waker.who = pthread_self();
+    waker.tid = gettid();
+    waker.sig = sig;
+    sigfillset(&all); /* the waker's own signals would be ours */
+    pthread_sigmask(SIG_SETMASK, &all, &before);
+    assert_int_equal(pthread_create(&waker.thread, NULL, wake_when_asleep, NULL), 0);
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+}
+
+void signalled_asleep(void)
+{
+    pthread_join(waker.thread, NULL);
 }
 
 /* ---- chance --------------------------------------------------------------------- */

@@ -69,11 +69,24 @@ const char *process_name(pid_t pid);
 /* For eventually(): *(pid_t *)pid does not run any more (whoever has to reap it). */
 bool process_has_ended(void *pid);
 
-/* Waits until cond(arg) holds, at most 5 s. For what ends by itself, on another
+/* How long anything may take that comes by itself: never what a test is about, for a machine
+ * that others use too may stand still for seconds. Once this was 5 s, and that was too little. */
+#define PATIENCE_MS 60000
+
+/* Waits until cond(arg) holds, at most PATIENCE_MS. For what ends by itself, on another
  * thread or in another process, with nobody to tell. */
 bool eventually(bool (*cond)(void *arg), void *arg);
 
 uint64_t now_ms(void);
+
+/* SIGSTOP, and back when every thread of it stands still: a signal that was sent has not
+ * been taken yet. */
+void stop_process(pid_t pid);
+
+/* Sends `sig` to the calling thread as soon as that sleeps in the kernel: in a wait, never on the
+ * way to one. From a thread of its own, which signalled_asleep() joins. */
+void signal_asleep(int sig);
+void signalled_asleep(void);
 
 /* ---- chance --------------------------------------------------------------------- */
 

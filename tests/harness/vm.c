@@ -10,6 +10,9 @@
 /* Longer than anything a test waits for on a machine that others use too; a call
  * that hangs fails with a sentence instead of the whole program's timeout. */
 #define CALL_TIMEOUT_MS 120000
+/* Who does not test it must not meet it: a guest that gets no CPU for the default of 2 s is not
+ * dead, only slow. */
+#define GRACE_MS 60000
 
 ferry_ctx *ctx;
 ferry_vm *vm;
@@ -69,6 +72,8 @@ void vm_new(void)
     opts.size = sizeof opts;
     if (!opts.call_timeout_ms)
         opts.call_timeout_ms = CALL_TIMEOUT_MS;
+    if (!opts.grace_ms)
+        opts.grace_ms = GRACE_MS;
     if (vm_is_bare())
         take_bare(&opts, qemu, sizeof qemu);
     count_before();
@@ -104,7 +109,7 @@ static bool as_many_fds(void *arg)
     return count_fds() == *(const int *)arg;
 }
 
-static void assert_fds(int expected)
+void assert_fds(int expected)
 {
     if (!eventually(as_many_fds, &expected)) {
         const char *said;
@@ -143,6 +148,36 @@ void vm_free(void)
     ctx = NULL;
     assert_no_child();
     assert_fds(fds_before);
+}
+
+/* ---- a launch half-way ------------------------------------------------------------ */
+
+const char *still_qemu(void)
+{
+    const char *path = scratch("still-qemu");
+    host("echo '#!/bin/sh\nexec qemu-system-$(uname -m) -S \"$@\"' >'%s' && chmod 755 "
+         "'%s'",
+         path, path);
+    return path;
+}
+
+static size_t phase_of(ferry_op *op)
+{
+    static const char *const phases[] = {"waiting", "starting qemu", "booting"};
+    ferry_progress now = {.phase = ""};
+    size_t i = 0;
+    ferry_op_poll(op, &now);
+    while (i < 3 && strcmp(now.phase, phases[i]) != 0)
+        i++;
+    return i;
+}
+
+void launch_comes_to(ferry_op *op, const char *phase)
+{
+    size_t wanted = strcmp(phase, "booting") == 0 ? 2 : strcmp(phase, "waiting") != 0;
+    uint64_t end = now_ms() + PATIENCE_MS;
+    while (phase_of(op) < wanted)
+        assert_in_range(now_ms(), 0, end);
 }
 
 /* ---- fixtures for cmocka -------------------------------------------------------- */

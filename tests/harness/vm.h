@@ -43,6 +43,23 @@ void vm_launch(void);
 void vm_shutdown(void); /* orderly; the VM can be launched again */
 /* Frees both, and asserts that nothing of them is left. */
 void vm_free(void);
+/* So many descriptors are open, or will be as soon as others have closed theirs. */
+void assert_fds(int expected);
+
+/* ---- a transfer half-way ---------------------------------------------------------- */
+
+/* For ferry_vm_set_rate_max(): what has 40 MiB to go is not over before something has been done to
+ * it, however fast the machine is and however busy. 0 lets it go on. */
+#define SLOWLY (4 * MIB)
+
+/* ---- a launch half-way ------------------------------------------------------------ */
+
+/* A qemu whose guest never runs an instruction: its launch stays in "booting" however fast the
+ * machine is. For .qemu, with .accel FERRY_ACCEL_TCG, or kvm would be said to hang. */
+const char *still_qemu(void);
+/* Until a launch has come to this phase, or is beyond it: "waiting", "starting qemu" (which can
+ * be over before anybody has seen it), "booting". */
+void launch_comes_to(ferry_op *op, const char *phase);
 
 /* ---- fixtures for cmocka -------------------------------------------------------- */
 

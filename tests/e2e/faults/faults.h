@@ -6,9 +6,6 @@
 
 #include "harness/vm.h"
 
-/* How long a dead VM may still show traces. */
-#define TRACES_MS 2000
-
 /* ---- fixtures ------------------------------------------------------------------------- */
 
 /* disk.img, an ext4 of 1 GiB, added to vm, which is not launched; the bystander is up. */
@@ -20,7 +17,7 @@ void faults_up(void);
 void faults_down(void);
 pid_t faults_qemu(void); /* of vm; never 0 */
 
-/* vm is dead: within TRACES_MS no process, zombie, descriptor or temporary of it; the bystander
+/* vm is dead: soon there is no process, zombie, descriptor or temporary of it; the bystander
  * works. */
 void assert_nothing_left(void);
 void assert_bystander_works(void);

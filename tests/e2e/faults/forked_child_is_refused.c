@@ -22,7 +22,7 @@
 #include <unistd.h>
 
 #define SAYS "fork"
-#define CHILD_S 60 /* SIGALRM ends a child that hangs */
+#define CHILD_S 240 /* SIGALRM ends a child that hangs; one of them launches a VM */
 #define FORKS 100
 
 static ferry_op *pending; /* an upload from a FIFO that nobody has opened */

@@ -27,7 +27,7 @@ static void killed_is_noticed(void)
     assert_ok(ferry_upload_start(vm, fifo, "/other", NULL, &op, &err));
     once_watch(&w, op);
     kill(faults_qemu(), SIGKILL);
-    once_ends(&w, 10000, FERRY_EDEAD, SAYS);
+    once_ends(&w, PATIENCE_MS, FERRY_EDEAD, SAYS);
     assert_fails(ferry_ping(vm, &err), FERRY_EDEAD, SAYS);
     assert_nothing_left();
 }
@@ -66,7 +66,7 @@ static void sigchld_is_ignored(void **state)
     once_watch(&w, op);
     signal(SIGCHLD, SIG_IGN);
     kill(qemu, SIGKILL);
-    once_ends(&w, 10000, FERRY_EDEAD, SAYS);
+    once_ends(&w, PATIENCE_MS, FERRY_EDEAD, SAYS);
     signal(SIGCHLD, SIG_DFL);
     assert_nothing_left();
 }
@@ -98,7 +98,7 @@ static void somebody_reaps_every_child(void **state)
     atomic_store(&reaping, true);
     assert_int_equal(pthread_create(&reaper, NULL, reap_all, NULL), 0);
     kill(qemu, SIGKILL);
-    once_ends(&w, 10000, FERRY_EDEAD, SAYS);
+    once_ends(&w, PATIENCE_MS, FERRY_EDEAD, SAYS);
     atomic_store(&reaping, false);
     pthread_join(reaper, NULL);
     assert_nothing_left();

@@ -33,7 +33,7 @@ static void panic_is_the_reason_of_death(void **state)
     faults_up();
     assert_ok(ferry_ls_start(vm, "/bad", &op, &err));
     once_watch(&w, op);
-    once_ends(&w, 20000, FERRY_EDEAD, "appliance panicked: Kernel panic");
+    once_ends(&w, PATIENCE_MS, FERRY_EDEAD, "appliance panicked: Kernel panic");
     assert_fails(ferry_ping(vm, &err), FERRY_EDEAD, "appliance panicked: Kernel panic");
     assert_int_equal(ferry_vm_get_console(vm, &console), 0);
     assert_has(console, "Kernel panic - not syncing: EXT4-fs");

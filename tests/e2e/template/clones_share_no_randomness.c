@@ -54,14 +54,15 @@ static void make_uuid(const char *type, char *ret)
     take(ret, uuid);
 }
 
-/* A guest that went on from a template was made some time ago. */
+/* A guest that went on from a template was made some time ago; what is sent to it takes its time on a
+ * busy machine. */
 static void assert_time_is_now(void)
 {
     time_t now = time(NULL);
     assert_ok(ferry_mount(vm, "/dev/sda", "/", &err));
     assert_ok(ferry_upload_mem(vm, "x", 1, "/new", NULL, &err));
     int64_t then = guest_stat("/new").mtime_sec;
-    if (then < now - 1 || then > now + 60)
+    if (then < now - 3 || then > now + 60)
         fail_msg("a new file is of %lld, now is %lld", (long long)then, (long long)now);
     assert_ok(ferry_umount(vm, "/", &err));
 }
