@@ -132,7 +132,35 @@ struct run {
     ferry_process *process;
     struct capture *out, *err;
     int status;
+    unsigned long oom_kills; /* before it was started */
 };
+
+/* How many processes the kernel has killed for want of memory. */
+static unsigned long count_oom_kills(void)
+{
+    unsigned long n = 0;
+    char line[128];
+    FILE *f = fopen("/proc/vmstat", "re");
+    while (f && fgets(line, sizeof line, f))
+        if (sscanf(line, "oom_kill %lu", &n) == 1)
+            break;
+    if (f)
+        fclose(f);
+    return n;
+}
+
+/* When memory runs out it is the program that goes, and its call fails; not the daemon, whatever it
+ * holds for others. In tests on a host it is nobody's business. */
+static void let_it_go_first(const struct run *x)
+{
+    char path[64];
+    snprintf(path, sizeof path, "/proc/%d/oom_score_adj",
+             (int)ferry_process_pid(x->process));
+    FERRY_AUTO(fd) int fd =
+        x->call->d->appliance ? open(path, O_WRONLY | O_CLOEXEC) : -1;
+    if (fd >= 0 && write(fd, "1000", 4) < 0)
+        FERRY_TRACE(daemon, "%s: %s", path, ferry_strerror(-errno));
+}
 
 /* A file, not a pipe: what stdin holds is known beforehand, so nobody has to feed it. */
 static int input_open(const char *input, int *ret)
@@ -211,6 +239,11 @@ static int run_result(struct run *x, char **ret_out, char **ret_err, ferry_error
 {
     if (!WIFEXITED(x->status)) {
         char how[64];
+        if (WTERMSIG(x->status) == SIGKILL && count_oom_kills() > x->oom_kills)
+            return ferryd_failf(x->call, e, -FERRY_ENOMEM,
+                                "%s: killed: the appliance has no memory left; give it "
+                                "more (memory_mib)",
+                                x->argv[0]);
         return ferryd_failf(x->call, e, -FERRY_EIO, "%s: %s", x->argv[0],
                             ferry_process_describe(x->status, how, sizeof how));
     }
@@ -232,10 +265,11 @@ static int run_result(struct run *x, char **ret_out, char **ret_err, ferry_error
 int ferryd_run_status(const struct ferryd_call *c, const char *const argv[],
                       const char *input, char **ret_out, char **ret_err, ferry_error *e)
 {
-    struct run x = {.call = c, .argv = argv};
+    struct run x = {.call = c, .argv = argv, .oom_kills = count_oom_kills()};
     int r = run_spawn(&x, input);
     if (r == 0) {
         FERRY_TRACE(daemon, "%s: pid %d", argv[0], (int)ferry_process_pid(x.process));
+        let_it_go_first(&x);
         r = run_wait(&x);
         if (r < 0)
             run_kill(&x);

@@ -10,7 +10,8 @@
 #define FERRYD_RUN_OUTPUT (64 * 1024)
 
 /* Runs argv[0] (looked up in $PATH) with `input` (NULL: nothing) on its stdin. Returns its
- * exit status >= 0; a negative code when it could not be run, was killed by a signal, or the
+ * exit status >= 0; a negative code when it could not be run, was killed by a signal (-FERRY_ENOMEM
+ * if the kernel did so because there was no memory left), or the
  * call was cancelled: then the program and its descendants have been killed and it has been
  * reaped. *ret_out (may be NULL) is its stdout, 0-terminated, the caller's (free);
  * *ret_err (may be NULL) the last line of its stderr that is not empty, also the caller's;
