@@ -35,7 +35,8 @@ set_target_properties(guestferry PROPERTIES
 add_dependencies(guestferry ferry_symbol_map)
 target_link_libraries(guestferry PRIVATE ferry_common
   ferry::uv ferry::tirpc ferry::jansson ferry::nettle ferry::xxhash ${CMAKE_DL_LIBS})
-target_link_options(guestferry PRIVATE LINKER:--version-script=${map})
+# nodelete: a thread that hangs in a system call outlives its context, and a dlclose().
+target_link_options(guestferry PRIVATE LINKER:--version-script=${map} LINKER:-z,nodelete)
 if(NOT FERRY_SANITIZE)
   target_link_options(guestferry PRIVATE LINKER:-z,defs)
 endif()

@@ -15,7 +15,10 @@
  * A context belongs to the process that made it. A child that this process forks may make contexts
  * of its own; with its parent's it gets FERRY_ESTATE from every call that can say so, and cancels,
  * kills, frees and closes do nothing there: a VM is not its child's to end, and lives on when the
- * child exits. */
+ * child exits.
+ *
+ * The library stays mapped after dlclose(): a thread of a closed context may hang in a system call
+ * for as long as the disk behind it does, and comes back to its code. */
 #ifndef GUESTFERRY_CTX_H
 #define GUESTFERRY_CTX_H
 
