@@ -33,6 +33,16 @@ typedef enum ferry_op_state {
     FERRY_OP_CANCELLED = 3,
 } ferry_op_state;
 
+/* Which of the transfers of a VM go first, for their option `priority`. Bulk data of a lower one moves
+ * when no higher one has any that could be moved, in the same direction: it gets the rest, and all
+ * there is beside one that stands still. Those of equal priority share. Calls wait for none of
+ * them. */
+typedef enum ferry_priority {
+    FERRY_PRIORITY_LOW = -1,
+    FERRY_PRIORITY_NORMAL = 0,
+    FERRY_PRIORITY_HIGH = 1,
+} ferry_priority;
+
 /* How far an op is.
  *
  * bytes   moved so far: acknowledged by the other side, so never ahead of the truth

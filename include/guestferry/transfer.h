@@ -44,6 +44,7 @@ extern "C" {
  *           is put in its place they are compared. Another one: FERRY_EIO, and the target is as it
  *           was (in place: what was written stays). Against bytes that change on their way from the source
  *           to the file system of the image; what a disk does to them is not read again
+ * priority  ferry_priority: beside other transfers of the VM (guestferry/op.h)
  *
  * Holes of a source file stay holes. */
 typedef struct ferry_upload_opts {
@@ -58,6 +59,7 @@ typedef struct ferry_upload_opts {
     int keep_partial;
     int resume;
     int verify;
+    int priority;
 } ferry_upload_opts;
 
 /* Downloads to a path are atomic in the same way: owner, mode and extended attributes of an
@@ -73,6 +75,7 @@ typedef struct ferry_upload_opts {
  *                 no partial is left alone. Paths only
  * resume          as of an upload. FERRY_EBUSY: another download, of any process, is at the partial
  * verify          as of an upload: FERRY_EIO, and there is no new file (a descriptor keeps what came)
+ * priority        as of an upload
  * max_bytes       ferry_download_mem: more than this is FERRY_EFBIG (0 = 1 GiB)
  * stall_ms        FERRY_ETIMEDOUT when for so long no byte has come or gone (0: no limit) */
 typedef struct ferry_download_opts {
@@ -85,6 +88,7 @@ typedef struct ferry_download_opts {
     int keep_partial;
     int resume;
     int verify;
+    int priority;
 } ferry_download_opts;
 
 /* Errors of all: FERRY_ENOENT, FERRY_EISDIR, FERRY_ENOTDIR, FERRY_EACCES, FERRY_ENOSPC,

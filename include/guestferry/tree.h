@@ -28,13 +28,15 @@ extern "C" {
  *             into the directory, it becomes it
  * archive     owners, exact permissions, ACLs, all attributes
  * keep_suid   set-user-ID, set-group-ID, sticky bits and capabilities
- * keep_going  an entry that cannot be copied does not end the op: ferry_copy_problem() */
+ * keep_going  an entry that cannot be copied does not end the op: ferry_copy_problem()
+ * priority    ferry_priority: beside other transfers of the VM (guestferry/op.h) */
 typedef struct ferry_copy_opts {
     size_t size;
     const char *name;
     int archive;
     int keep_suid;
     int keep_going;
+    int priority;
 } ferry_copy_opts;
 
 /* Copies a file, link or directory of the host, with all that is in it, into remotedir, which must be a

@@ -42,6 +42,7 @@ int ferry_call_open(ferry_op *op, const ferry_call_desc *d, ferry_buf *body,
     r = ferry_stream_call(op->vm->conn, d->proc, body, ret);
     if (r < 0)
         return ferry_vm_failed(op->vm, r, d->name, e);
+    ferry_stream_set_rank(*ret, op->rank);
     ferry_op_leave(op, FERRY_LEFT_UNKNOWN, 0, NULL); /* until the daemon says */
     return 0;
 }

@@ -88,13 +88,19 @@ int ferry_copy_start(ferry_vm *vm, const char *call, ferry_op_run run, const cha
         r = ferry_fail(e, -FERRY_ENOMEM, call, "out of memory");
     if (r == 0)
         r = take_args(c, call, src, dir, e);
+    ferry_rank rank = FERRY_RANK_NORMAL;
+    if (r == 0)
+        r = ferry_opts_rank(call, c->opts.priority, &rank, e);
     if (r < 0) {
         copy_free(c);
         return r;
     }
     ferry_op *op = NULL;
     r = ferry_op_new(vm, call, run, c, copy_free, &op, e);
-    return r < 0 ? r : ferry_op_submit(op, ret_op, e);
+    if (r < 0)
+        return r;
+    op->rank = rank;
+    return ferry_op_submit(op, ret_op, e);
 }
 
 int ferry_copy_failed(const ferry_copy *c, const char *call, int r, ferry_error *e)

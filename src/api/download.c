@@ -258,6 +258,9 @@ static int start(ferry_vm *vm, const char *src, const ferry_sink *sink,
     r = d->src ? ferry_opts_take("download", "ferry_download_opts", opts, &d->opts,
                                  sizeof d->opts, e)
                : ferry_fail(e, -FERRY_ENOMEM, "download", "out of memory");
+    ferry_rank rank = FERRY_RANK_NORMAL;
+    if (r == 0)
+        r = ferry_opts_rank("download", d->opts.priority, &rank, e);
     if (r < 0) {
         download_free(d);
         return r;
@@ -269,7 +272,10 @@ static int start(ferry_vm *vm, const char *src, const ferry_sink *sink,
     d->sink.max_bytes = d->opts.max_bytes ? d->opts.max_bytes : MEMORY_MAX;
     ferry_op *op = NULL;
     r = ferry_op_new(vm, "download", run_download, d, download_free, &op, e);
-    return r < 0 ? r : ferry_op_submit(op, ret_op, e);
+    if (r < 0)
+        return r;
+    op->rank = rank;
+    return ferry_op_submit(op, ret_op, e);
 }
 
 int ferry_download_start(ferry_vm *vm, const char *src, const char *dst,

@@ -127,6 +127,8 @@ struct ferry_op {
     ferry_left left;
     uint64_t found, resumed; /* ferry_leftover */
 
+    ferry_rank rank; /* of its streams; set before it is submitted */
+
     /* the body: belongs to run() */
     ferry_op_run run;
     void *body;

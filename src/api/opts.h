@@ -4,6 +4,7 @@
 #define FERRY_API_OPTS_H
 
 #include "base/error.h"
+#include "proto/conn.h"
 
 #include <stddef.h>
 
@@ -12,5 +13,8 @@
  * size is nonsense, or an unknown option is set. */
 int ferry_opts_take(const char *call, const char *type, const void *opts, void *ret,
                     size_t known, ferry_error *e);
+
+/* What a ferry_priority is on the wire. -FERRY_EINVAL: it is none. */
+int ferry_opts_rank(const char *call, int priority, ferry_rank *ret, ferry_error *e);
 
 #endif

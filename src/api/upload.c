@@ -226,13 +226,19 @@ static int start(ferry_vm *vm, const ferry_source *source, const char *dst,
         r = ferry_fail(e, -FERRY_EINVAL, "upload",
                        "resume: not in place; go on with offset and the rest of the "
                        "source");
+    ferry_rank rank = FERRY_RANK_NORMAL;
+    if (r == 0)
+        r = ferry_opts_rank("upload", u->opts.priority, &rank, e);
     if (r < 0) {
         upload_free(u);
         return r;
     }
     ferry_op *op = NULL;
     r = ferry_op_new(vm, "upload", run_upload, u, upload_free, &op, e);
-    return r < 0 ? r : ferry_op_submit(op, ret_op, e);
+    if (r < 0)
+        return r;
+    op->rank = rank;
+    return ferry_op_submit(op, ret_op, e);
 }
 
 int ferry_upload_start(ferry_vm *vm, const char *src, const char *dst,

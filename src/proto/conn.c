@@ -17,7 +17,8 @@
 static void init_outbox(struct ferry_outbox *out)
 {
     ferry_list_init(&out->control);
-    ferry_list_init(&out->ready);
+    for (int i = 0; i < FERRY_RANKS; i++)
+        ferry_list_init(&out->ready[i]);
     ferry_cond_init(&out->work);
     ferry_cond_init(&out->idle);
 }

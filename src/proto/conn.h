@@ -43,6 +43,15 @@ typedef struct ferry_stream ferry_stream;
 /* Less than this is as well sent inline: handing a slot over and back costs two small frames. */
 #define FERRY_SLOT_WORTH ((size_t)64 * 1024)
 
+/* Whose bulk data goes first, in both directions. A lower one moves when no higher one has anything
+ * that could be moved: it gets the rest. Control, calls and replies know no rank. */
+typedef enum ferry_rank {
+    FERRY_RANK_NORMAL,
+    FERRY_RANK_LOW,
+    FERRY_RANK_HIGH,
+    FERRY_RANKS
+} ferry_rank;
+
 typedef struct ferry_conn_opts {
     bool server;
     bool again; /* client: the daemon's HELLO is not on the wire, ask for it (hello.c) */
@@ -127,6 +136,10 @@ void ferry_conn_answer_lane(ferry_conn *c, ferry_lane_map *m);
  * FERRY_CONN_STREAMS are open. */
 FERRY_CO int ferry_stream_call(ferry_conn *c, uint32_t proc, ferry_buf *body,
                                ferry_stream **ret);
+
+/* Of the stream and of the daemon's side of it. Right after _call, before anything suspends: the
+ * CALL tells it. */
+void ferry_stream_set_rank(ferry_stream *st, ferry_rank rank);
 
 /* Waits for the REPLY. 0 and its payload (status and result, decoded elsewhere), the
  * cancel code, or the connection's error. Data that came before stays readable. An

@@ -20,7 +20,7 @@ struct rule {
 
 static const struct rule rules[FERRY_FRAME_TYPES] = {
     [FERRY_HELLO] = {"HELLO", FERRY_HELLO_MIN, FERRY_HELLO_MAX, false, FERRY_FRAME_AGAIN},
-    [FERRY_CALL] = {"CALL", 4, FERRY_FRAME_MAX, true},
+    [FERRY_CALL] = {"CALL", 4, FERRY_FRAME_MAX, true, FERRY_FRAME_LOW | FERRY_FRAME_HIGH},
     [FERRY_REPLY] = {"REPLY", 0, FERRY_FRAME_MAX, true},
     [FERRY_DATA] = {"DATA", 1, FERRY_FRAME_MAX, true,
                     FERRY_FRAME_HOLE | FERRY_FRAME_SLOT},

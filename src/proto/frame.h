@@ -43,6 +43,11 @@ enum ferry_frame_type {
     0x01 /* payload is a u64 count of zeroes, nothing else is sent */
 #define FERRY_FRAME_SLOT 0x02 /* payload is u32 slot, u32 bytes: they are in the lane */
 
+/* CALL's flags, at most one of them: how the stream's data is to be treated beside that of others
+ * (conn.h). */
+#define FERRY_FRAME_LOW 0x08
+#define FERRY_FRAME_HIGH 0x10
+
 /* The host's HELLO: the daemon's went to somebody else, and is to come again. */
 #define FERRY_FRAME_AGAIN 0x04
 

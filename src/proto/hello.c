@@ -14,7 +14,7 @@
 #include <stdio.h>
 
 #define MAGIC 0x47665279u /* "GfRy" */
-#define VERSION 1
+#define VERSION 2
 #define HASH_MAX 64
 #define BUILD_MAX 128
 

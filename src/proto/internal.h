@@ -52,6 +52,7 @@ struct ferry_outgoing {
 struct ferry_stream {
     ferry_conn *conn; /* NULL: detached */
     uint32_t id, proc;
+    ferry_rank rank;
     int lost;     /* the connection ended before the stream did: its error */
     int error;    /* why _read and _write fail: -ENOMEM, or the code of our own reset */
     bool closed;  /* its owner is gone */
@@ -135,9 +136,9 @@ struct ferry_gather {
 #define FERRY_LOG_BUFFER (16 * 1024)
 
 struct ferry_outbox {
-    ferry_list control; /* ferry_stream.control_link */
-    ferry_list ready;   /* ferry_stream.ready_link, round-robin */
-    ferry_buf *log;     /* whole LOG frames */
+    ferry_list control;            /* ferry_stream.control_link */
+    ferry_list ready[FERRY_RANKS]; /* ferry_stream.ready_link; round-robin in each */
+    ferry_buf *log;                /* whole LOG frames */
     unsigned log_dropped;
     bool writing;    /* the link has a gather */
     ferry_cond work; /* the writer waits */

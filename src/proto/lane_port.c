@@ -100,7 +100,25 @@ unsigned ferry_lane_port_held(const struct ferry_lane_port *p, uint32_t stream)
     return held;
 }
 
-int ferry_lane_port_take(struct ferry_lane_port *p, uint32_t stream, ferry_buf **ret)
+static bool is_above(ferry_rank a, ferry_rank b)
+{
+    static const int height[FERRY_RANKS] = {[FERRY_RANK_LOW] = -1, [FERRY_RANK_HIGH] = 1};
+    return height[a] > height[b];
+}
+
+bool ferry_lane_port_outranked(const struct ferry_lane_port *p, ferry_rank rank)
+{
+    for (ferry_rank r = 0; r < FERRY_RANKS; r++)
+        if (is_above(r, rank) && p->waiting[r] > 0)
+            return true;
+    for (unsigned i = 0; i < p->out.n; i++)
+        if (p->out.theirs >> i & 1 && is_above(p->use[i].rank, rank))
+            return true;
+    return false;
+}
+
+int ferry_lane_port_take(struct ferry_lane_port *p, uint32_t stream, ferry_rank rank,
+                         ferry_buf **ret)
 {
     int slot = ferry_lane_out_take(&p->out, ferry_lane_port_held(p, stream));
     if (slot < 0)
@@ -110,7 +128,7 @@ int ferry_lane_port_take(struct ferry_lane_port *p, uint32_t stream, ferry_buf *
         ferry_lane_out_dropped(&p->out, (unsigned)slot);
         return r;
     }
-    p->use[slot] = (struct ferry_lane_use){.stream = stream};
+    p->use[slot] = (struct ferry_lane_use){.stream = stream, .rank = rank};
     return 1;
 }
 

@@ -28,11 +28,13 @@ struct ferry_lane_port {
     struct ferry_lane_use {
         uint32_t stream,
             len; /* of `out`: which stream has it, and what was sent in it */
+        ferry_rank rank;
     } use[FERRY_LANE_SLOTS_MAX];
-    ferry_list bufs;  /* alive */
-    ferry_cond freed; /* of `out`: there may be one for you */
-    uint64_t moved;   /* ms: the peer gave one back */
-    ferry_cond *work; /* the writer's: there is something to tell */
+    unsigned waiting[FERRY_RANKS]; /* streams that would have one */
+    ferry_list bufs;               /* alive */
+    ferry_cond freed;              /* of `out`: there may be one for you */
+    uint64_t moved;                /* ms: the peer gave one back */
+    ferry_cond *work;              /* the writer's: there is something to tell */
 };
 
 void ferry_lane_port_init(struct ferry_lane_port *p, bool server, ferry_cond *work);
@@ -40,8 +42,11 @@ void ferry_lane_port_done(struct ferry_lane_port *p);
 
 /* How many slots of ours a stream has, wherever they are now. */
 unsigned ferry_lane_port_held(const struct ferry_lane_port *p, uint32_t stream);
+/* Streams of higher ranks are moving: the peer has slots of theirs, or they wait for some. */
+bool ferry_lane_port_outranked(const struct ferry_lane_port *p, ferry_rank rank);
 /* A free slot as an empty buffer: 1, 0 not now, -ENOMEM. */
-int ferry_lane_port_take(struct ferry_lane_port *p, uint32_t stream, ferry_buf **ret);
+int ferry_lane_port_take(struct ferry_lane_port *p, uint32_t stream, ferry_rank rank,
+                         ferry_buf **ret);
 /* The number of a slot of ours that this slice is all of, or -1: anything else. */
 int ferry_lane_port_slot(const struct ferry_lane_port *p, const ferry_slice *s);
 /* The peer has said that there are `len` bytes in a slot of its. -FERRY_EPROTO, -ENOMEM (it

@@ -148,6 +148,9 @@ static int on_call(ferry_conn *c, const ferry_frame *f, const uint8_t *payload,
         return r;
     c->last_id = f->stream;
     st->proc = ferry_get32(payload);
+    st->rank = f->flags == FERRY_FRAME_LOW    ? FERRY_RANK_LOW
+               : f->flags == FERRY_FRAME_HIGH ? FERRY_RANK_HIGH
+                                              : FERRY_RANK_NORMAL;
     body.data += 4;
     body.len -= 4;
 

@@ -67,6 +67,12 @@ FERRY_CO int ferry_stream_call(ferry_conn *c, uint32_t proc, ferry_buf *body,
     return 0;
 }
 
+void ferry_stream_set_rank(ferry_stream *st, ferry_rank rank)
+{
+    assert(!st->conn || (st->control & FERRY_SEND_CALL && "the CALL has gone"));
+    st->rank = rank;
+}
+
 FERRY_CO int ferry_stream_wait_reply(ferry_stream *st, ferry_slice *ret)
 {
     while (!st->replied) {
@@ -266,11 +272,21 @@ static FERRY_CO int wait_for_slot(ferry_stream *st, uint64_t want)
     ferry_scope_open(&patience, 0);
     if (!own)
         ferry_scope_deadline(&patience, until - now);
+    p->waiting[st->rank]++;
     int r = ferry_cond_wait(&p->freed);
+    p->waiting[st->rank]--;
     ferry_scope_join(&patience);
     if (r < 0)
         r = ferry_cancelled();
     return r < 0 ? r : 1;
+}
+
+/* A higher one whose slots do not come back (its reader has stalled) leaves what is free to others. */
+static bool gives_way(const ferry_stream *st)
+{
+    const struct ferry_lane_port *p = &st->conn->lane;
+    return ferry_loop_now(st->conn->loop) < p->moved + SLOT_PATIENCE_MS &&
+           ferry_lane_port_outranked(p, st->rank);
 }
 
 FERRY_CO int ferry_stream_slot(ferry_stream *st, uint64_t want, ferry_buf **ret)
@@ -282,7 +298,7 @@ FERRY_CO int ferry_stream_slot(ferry_stream *st, uint64_t want, ferry_buf **ret)
         struct ferry_lane_port *p = &st->conn->lane;
         if (p->state != FERRY_CONN_LANE_OPEN || want < FERRY_SLOT_WORTH)
             return 0;
-        r = ferry_lane_port_take(p, st->id, ret);
+        r = gives_way(st) ? 0 : ferry_lane_port_take(p, st->id, st->rank, ret);
         if (r != 0)
             return r;
         r = wait_for_slot(st, want);

@@ -2,7 +2,7 @@
  *
  *      lane, control bits --(first, all)----+        (REPLY among them)
  *      log lines    ------------------------+--> gather: one writev --> link
- *      ready streams --(one frame a turn)---+
+ *      ready streams --(one frame a turn)---+           higher ranks first
  *
  * Owns struct ferry_outbox. Headers and small payloads are copied side by side into the
  * gather's scratch, so that many small frames are one iovec; large payloads go out from
@@ -85,8 +85,10 @@ static void release(struct ferry_gather *g)
 
 static void put_call(struct ferry_gather *g, ferry_stream *st)
 {
+    static const uint8_t flags[FERRY_RANKS] =
+        {[FERRY_RANK_LOW] = FERRY_FRAME_LOW, [FERRY_RANK_HIGH] = FERRY_FRAME_HIGH};
     uint32_t length = (uint32_t)st->body.len + 4;
-    ferry_put32(put_header(g, FERRY_CALL, 0, st->id, length, 4), st->proc);
+    ferry_put32(put_header(g, FERRY_CALL, flags[st->rank], st->id, length, 4), st->proc);
     put_payload(g, st->body);
     st->body = (ferry_slice){0};
 }
@@ -241,7 +243,7 @@ void ferry_writer_ready(ferry_stream *st)
         ferry_writer_control(st, FERRY_SEND_REPLY);
     if (!ferry_list_empty(&st->ready_link) || !sendable(st))
         return;
-    ferry_list_append(&out->ready, &st->ready_link);
+    ferry_list_append(&out->ready[st->rank], &st->ready_link);
     ferry_cond_wake(&out->work);
 }
 
@@ -282,12 +284,31 @@ static void put_data(struct ferry_gather *g, ferry_stream *st)
     ferry_cond_wake(&st->writable);
 }
 
+/* The next of the highest rank. */
+static ferry_list *pop_ready(struct ferry_outbox *out)
+{
+    static const ferry_rank order[] = {FERRY_RANK_HIGH, FERRY_RANK_NORMAL,
+                                       FERRY_RANK_LOW};
+    ferry_list *l = NULL;
+    for (int i = 0; i < FERRY_RANKS && !l; i++)
+        l = ferry_list_pop(&out->ready[order[i]]);
+    return l;
+}
+
+static bool any_ready(const struct ferry_outbox *out)
+{
+    for (int i = 0; i < FERRY_RANKS; i++)
+        if (!ferry_list_empty(&out->ready[i]))
+            return true;
+    return false;
+}
+
 /* One frame of one stream, which then goes to the end of the line. */
 static void gather_data(struct ferry_outbox *out)
 {
     struct ferry_gather *g = &out->gather;
     while (!full(g)) {
-        ferry_list *l = ferry_list_pop(&out->ready);
+        ferry_list *l = pop_ready(out);
         if (!l)
             return;
         ferry_stream *st = ferry_container(l, ferry_stream, ready_link);
@@ -309,7 +330,7 @@ static bool busy(const ferry_conn *c)
 {
     const struct ferry_outbox *out = &c->out;
     return out->writing || out->log || lane_has_words(&c->lane) ||
-           !ferry_list_empty(&out->control) || !ferry_list_empty(&out->ready);
+           !ferry_list_empty(&out->control) || any_ready(out);
 }
 
 static FERRY_CO int write_gathered(ferry_conn *c)

@@ -11,7 +11,7 @@
 
 static const uint8_t hello[] = {
     0,   0,   0,   11,  0,   0, 0, 0, 1, 0, 0, 0, /* length 11, stream 0, HELLO */
-    'G', 'f', 'R', 'y', 0,   1,                   /* magic, version */
+    'G', 'f', 'R', 'y', 0,   2,                   /* magic, version */
     2,   'a', 'b', 1,   'x',                      /* hash "ab", build "x" */
 };
 

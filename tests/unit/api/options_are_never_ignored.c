@@ -45,7 +45,12 @@ static void transfers(void **state)
     assert_non_null(strstr(e.msg, "does not know"));
     assert_int_equal(ferry_download(vm, "/f", "/nowhere/f", &down.known, &e),
                      -FERRY_EINVAL);
-    up.later = down.later = 0; /* the VM is not launched: that is found out later */
+    up.later = down.later = 0;
+    up.known.priority = 2;
+    assert_int_equal(ferry_upload_mem(vm, "", 0, "/f", &up.known, &e), -FERRY_EINVAL);
+    assert_non_null(strstr(e.msg, "priority is 2"));
+    /* The VM is not launched: that is found out later. */
+    up.known.priority = FERRY_PRIORITY_LOW;
     assert_int_equal(ferry_upload_mem(vm, "", 0, "/f", &up.known, &e), -FERRY_ESTATE);
     assert_int_equal(ferry_download_mem_start(vm, "/f", &down.known, &op, &e), 0);
     ferry_op_free(op);

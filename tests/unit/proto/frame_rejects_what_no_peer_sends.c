@@ -45,6 +45,7 @@ static void each_rule(void **state)
         {{7, 0, FERRY_FREE, 0}, "payload too short for its type"},
         {{9, 0, FERRY_FREE, 0}, "payload too long for its type"},
         {{8, 1, FERRY_REPLY, FERRY_FRAME_HOLE}, "unknown flag"},
+        {{8, 1, FERRY_CALL, FERRY_FRAME_LOW | FERRY_FRAME_HIGH}, "unknown flag"},
         {{7, 1, FERRY_DATA, FERRY_FRAME_HOLE}, "a hole's length is not 8 bytes"},
         {{9, 1, FERRY_DATA, FERRY_FRAME_HOLE}, "a hole's length is not 8 bytes"},
         {{0, 1, FERRY_DATA, 0}, "payload too short for its type"},
@@ -94,7 +95,8 @@ static void type_and_flag_bytes(void **state)
             uint8_t bytes[FERRY_FRAME_HEADER];
             ferry_frame_encode(&f, bytes);
             int good = (flags == 0 && (type == FERRY_CALL || type == FERRY_REPLY)) ||
-                       (type == FERRY_DATA && flags <= 2);
+                       (type == FERRY_DATA && flags <= 2) ||
+                       (type == FERRY_CALL && (flags == 8 || flags == 16));
             assert_int_equal(ferry_frame_decode(bytes, &f), good ? 0 : -FERRY_EPROTO);
         }
 }
