@@ -36,7 +36,7 @@ SIDES = ("ours", "libguestfs", "guest", "host")
 
 def arguments():
     p = argparse.ArgumentParser(prog="./dev bench", description=__doc__.split("\n\n")[0])
-    p.add_argument("--quick", action="store_true", help="--scale 0.125 --rounds 2")
+    p.add_argument("--quick", action="store_true", help="--scale 0.0625 --rounds 1: does all of it work?")
     p.add_argument("--rounds", type=int, help="of each workload (5; long ones have fewer)")
     p.add_argument("--only", type=lambda s: s.split(","), metavar="NAME,...",
                    help="groups, workloads or patterns")
@@ -50,8 +50,8 @@ def arguments():
     p.add_argument("--show", action="store_true", help="measures nothing: shows what FILE has")
     p.add_argument("--list", action="store_true", help="the names of all workloads")
     args = p.parse_args()
-    args.rounds = args.rounds or (2 if args.quick else 5)
-    args.scale = args.scale or (0.125 if args.quick else 1)
+    args.rounds = args.rounds or (1 if args.quick else 5)
+    args.scale = args.scale or (0.0625 if args.quick else 1)
     if args.markdown or args.show or args.keep:
         args.json = args.json or JSON
     if args.markdown:

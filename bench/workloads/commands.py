@@ -77,7 +77,7 @@ class List:
 def group(size):
     def one(name, title, how):
         return Workload(name, title, "s", {"ours": how.ours, "libguestfs": how.peers},
-                        rounds={"libguestfs": 3})
+                        rounds={"libguestfs": 2})
 
     return Group("commands", "Commands: gferry, guestfish", [one("command-ls", "ls -l, ll", List())] + [
         one("command-%s-%d" % (way, n), "cp %s %s; %s" % (text_of_mib(size(n)), way, peers), how(size(n)))

@@ -57,7 +57,7 @@ def group(size):
     few = {"ours": 3}
     return Group("launch", "Launches", [
         Workload("launch-cold", "cold launch", "s", {"ours": launch(False), "libguestfs": peers},
-                 target=4),
+                 rounds={"libguestfs": 3}, target=4),
         Workload("launch-template", "launch from a template", "s", {"ours": launch(True)},
                  base="launch-cold", target=12),
         Workload("shutdown", "shutdown", "s", {"ours": None, "libguestfs": None}),
