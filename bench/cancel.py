@@ -235,6 +235,7 @@ def main():
     if args.markdown:
         put_table(args.markdown, text)
     if args.json:
+        os.makedirs(os.path.dirname(os.path.abspath(args.json)), exist_ok=True)
         with open(args.json, "w") as f:
             json.dump(report, f, indent=1)
     sys.exit(0 if all(r["holds"] for r in report["rows"]) else 1)
