@@ -33,6 +33,7 @@ static const ferry_platform platforms[] = {
                   "cryptomgr.notests 8250.nr_uarts=1 random.trust_cpu=on",
         .append_tcg = "noreplace-smp",
         .append_tcg_one_cpu = "nolapic_timer",
+        .tells_ticks = true,
         .lane = true,
     },
     {
@@ -117,6 +118,15 @@ static void add_json(struct args *a, json_t *j)
 
 /* ---- the parts ------------------------------------------------------------------- */
 
+/* " tsc_early_khz=2596112": ticks.h. kvm tells its guests by itself. */
+static const char *ticks_word(const ferry_argv_in *in, char *buf, size_t size)
+{
+    if (!in->ticks_khz || in->accel == FERRY_ACCEL_KVM)
+        return "";
+    snprintf(buf, size, " tsc_early_khz=%" PRIu32, in->ticks_khz);
+    return buf;
+}
+
 /* " ferry.trace=daemon,proto": daemon/main.c. */
 static const char *trace_word(const ferry_argv_in *in, char *buf, size_t size)
 {
@@ -137,10 +147,11 @@ char *ferry_argv_append(const ferry_argv_in *in)
         one_cpu = in->cpus > 1 ? "" : p->append_tcg_one_cpu;
     }
     bool lane = in->ram == FERRY_RAM_SHARED && in->lane_bytes; /* daemon/main.c */
-    char *line = NULL, trace[96];
-    if (asprintf(&line, "console=%s%s %s%s%s%s%s%s%s", p->console,
+    char *line = NULL, trace[96], ticks[40];
+    if (asprintf(&line, "console=%s%s %s%s%s%s%s%s%s%s", p->console,
                  in->verbose ? "" : " quiet", p->append, *tcg ? " " : "", tcg,
                  *one_cpu ? " " : "", one_cpu, lane ? " ferry.lane=make" : "",
+                 ticks_word(in, ticks, sizeof ticks),
                  trace_word(in, trace, sizeof trace)) < 0)
         return NULL;
     return line;

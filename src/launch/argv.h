@@ -44,7 +44,8 @@ typedef struct ferry_platform {
     const char *append;     /* more kernel parameters */
     const char *append_tcg; /* and more, where they are safe and pay */
     const char *append_tcg_one_cpu;
-    bool lane; /* qemu has virtio-pmem for this machine */
+    bool tells_ticks; /* TCG's guests count the host's ticks, and their kernel can be told */
+    bool lane;        /* qemu has virtio-pmem for this machine */
 } ferry_platform;
 
 /* NULL if there is none for this architecture. */
@@ -71,9 +72,10 @@ typedef struct ferry_argv_in {
     int lane_fd;               /* the caller's, with lane_bytes */
     uint64_t lane_bytes;       /* 0: there is no lane */
     bool sandbox;              /* this qemu was built with seccomp */
-    unsigned trace; /* areas that the daemon is to trace (base/trace.h), in a boot
+    uint32_t ticks_khz; /* the guest's time stamp counter; 0: its kernel measures */
+    unsigned trace;     /* areas that the daemon is to trace (base/trace.h), in a boot
                                 * that is nobody's template */
-    bool verbose;   /* somebody reads the console: the kernel may talk */
+    bool verbose;       /* somebody reads the console: the kernel may talk */
     ferry_ram ram;
     int ram_fd, state_fd; /* ours, for the backend; open until it has started qemu */
 } ferry_argv_in;

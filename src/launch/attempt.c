@@ -71,6 +71,7 @@ ferry_argv_in ferry_attempt_argv(const ferry_machine *m)
         .lane_fd = m->spec.lane_fd,
         .lane_bytes = m->spec.lane_bytes,
         .sandbox = !m->no_sandbox,
+        .ticks_khz = m->found.ticks_khz,
         .trace = daemon_trace(),
         .verbose = ferry_trace_mask & FERRY_TRACE_console,
         .ram = m->ram,

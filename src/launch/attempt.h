@@ -88,6 +88,7 @@ typedef struct ferry_template_source {
     ferry_appliance appliance;
     char **argv;
     char *qemu, *build;
+    uint32_t ticks_khz;
     bool kvm;
 } ferry_template_source;
 

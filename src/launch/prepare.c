@@ -9,6 +9,7 @@
 #include "base/list.h"
 #include "launch/libvirt.h"
 #include "launch/manifest.h"
+#include "launch/ticks.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -128,6 +129,8 @@ static int look_direct(struct look *l)
     int r = ferry_qemu_find(f->appliance.platform, l->qemu, &f->qemu, &l->error);
     if (r == 0)
         r = ferry_guard_find(&f->guard, &l->error);
+    if (r == 0 && f->appliance.platform->tells_ticks && !is_foreign(f))
+        f->ticks_khz = ferry_ticks_khz();
     return r < 0 ? r : decide(l);
 }
 

@@ -13,6 +13,8 @@ typedef struct ferry_prepared {
     const struct ferry_libvirt_plugin *libvirt; /* for that backend */
     char *uri;                                  /* its URI; NULL: its own choice */
 
+    uint32_t ticks_khz; /* ticks.h; 0: of no use to the guest */
+
     bool try_kvm;                    /* auto: it opens and has not failed before */
     char no_kvm[FERRY_ACCEL_REASON]; /* auto: why it is not tried; else "" */
     char accel_key[FERRY_ACCEL_KEY];

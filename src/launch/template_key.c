@@ -2,8 +2,10 @@
 #include "base/auto.h"
 #include "launch/attempt.h"
 #include "launch/cache.h"
+#include "launch/ticks.h"
 
 #include <errno.h>
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -13,9 +15,13 @@ int ferry_template_source_init(ferry_template_source *s, const ferry_machine *m)
 {
     ferry_argv_in in = ferry_attempt_argv(m);
     in.ram = FERRY_RAM_SHARED;
+    in.ticks_khz = 0; /* never twice exactly the same */
     in.drives = NULL;
     in.ndrives = 0;
-    *s = (ferry_template_source){.kvm = m->accel == FERRY_ACCEL_KVM};
+    *s = (ferry_template_source){
+        .kvm = m->accel == FERRY_ACCEL_KVM,
+        .ticks_khz = m->found.ticks_khz,
+    };
     s->qemu = strdup(m->found.qemu);
     s->build = strdup(m->spec.build ? m->spec.build : "");
     int r = ferry_argv_build(&in, &s->argv);
@@ -80,6 +86,14 @@ static void add_host(struct text *t)
         fclose(f);
 }
 
+/* The guest goes on counting at the speed it was told. */
+static void add_ticks(struct text *t, uint32_t khz)
+{
+    char class[16];
+    snprintf(class, sizeof class, "%" PRIu32, ferry_ticks_class(khz));
+    add(t, "ticks", class);
+}
+
 int ferry_template_key(const ferry_template_source *s, char key[FERRY_TEMPLATE_KEY])
 {
     struct text t = {.buf = key};
@@ -95,5 +109,7 @@ int ferry_template_key(const ferry_template_source *s, char key[FERRY_TEMPLATE_K
         add(&t, "arg", *arg);
     if (s->kvm)
         add_host(&t);
+    else
+        add_ticks(&t, s->ticks_khz);
     return t.r;
 }

@@ -141,6 +141,19 @@ static void a_reader_of_the_console_gets_it_all(void **state)
     assert_string_equal(append, expected);
 }
 
+/* kvm has ways of its own. */
+static void emulated_guests_are_told_their_ticks(void **state)
+{
+    (void)state;
+    ferry_argv_in in = input();
+    in.ticks_khz = 2596112;
+    FERRY_AUTO(mem) char *tcg = ferry_argv_append(&in);
+    assert_non_null(strstr(tcg, " tsc_early_khz=2596112"));
+    in.accel = FERRY_ACCEL_KVM;
+    FERRY_AUTO(mem) char *kvm = ferry_argv_append(&in);
+    assert_null(strstr(kvm, "tsc_early_khz"));
+}
+
 /* A template's daemon is told nothing, so that its key does not depend on it. */
 static void traces_reach_the_daemon_of_a_boot(void **state)
 {
@@ -285,6 +298,7 @@ int main(void)
         cmocka_unit_test(console_is_the_serial_port),
         cmocka_unit_test(two_cpus_keep_their_timers),
         cmocka_unit_test(a_reader_of_the_console_gets_it_all),
+        cmocka_unit_test(emulated_guests_are_told_their_ticks),
         cmocka_unit_test(traces_reach_the_daemon_of_a_boot),
         cmocka_unit_test(choices_are_passed_on),
         cmocka_unit_test(drives_in_order),
