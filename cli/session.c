@@ -40,9 +40,12 @@ int session_prepare(struct session *s, const struct options *o)
     return STATUS_OK;
 }
 
-/* What is wrong with the image is a failure like any other; 5 is for the appliance. */
+/* What is wrong with the image is a failure like any other; 5 is for the appliance, and for the
+ * template that --template require wants. */
 static int launch_status(const ferry_error *e)
 {
+    if (strcmp(e->where, "template") == 0)
+        return STATUS_LAUNCH;
     switch (e->code) {
     case -FERRY_EBUSY:
     case -FERRY_EFORMAT:

@@ -153,14 +153,27 @@ static FERRY_CO int read_all(ferry_link *link, json_t **ret)
     return *ret ? 0 : -FERRY_EPROTO;
 }
 
+static int cannot_reach(const char *uri, const char *why, int code, const char *where,
+                        ferry_error *e)
+{
+    return ferry_fail(
+        e, code, where,
+        "libvirt%s%s cannot be reached: %s; start libvirtd or virtqemud, or "
+        "give another URI",
+        uri ? " at " : "", uri ? uri : "", why);
+}
+
 static int refusal(const char *uri, json_t *answer, ferry_error *e)
 {
     const char *words = json_string_value(json_object_get(answer, "error"));
     if (!words)
         return 0;
     int code = (int)json_integer_value(json_object_get(answer, "code"));
-    return ferry_fail(e, code < 0 ? code : -FERRY_ELAUNCH, "libvirt", "libvirt%s%s: %s",
-                      uri ? " at " : "", uri ? uri : "", words);
+    code = code < 0 ? code : -FERRY_ELAUNCH;
+    if (json_is_true(json_object_get(answer, "unreachable")))
+        return cannot_reach(uri, words, code, "libvirt", e);
+    return ferry_fail(e, code, "libvirt", "libvirt%s%s: %s", uri ? " at " : "",
+                      uri ? uri : "", words);
 }
 
 FERRY_CO int ferry_libvirt_ask(const char *uri, const char *domain, json_t **ret,
@@ -314,10 +327,7 @@ static int blame_start(const ferry_evidence *ev, int code, ferry_error *e)
     first_words(ev, said, sizeof said);
     const char *where = ev->qemu;
     switch (ev->exec_errno) {
-    case FERRY_LIBVIRT_CONNECT:
-        return ferry_fail(e, code, "launch",
-                          "libvirt%s%s cannot be reached: %s; is libvirtd running?",
-                          where ? " at " : "", where ? where : "", said);
+    case FERRY_LIBVIRT_CONNECT: return cannot_reach(where, said, code, "launch", e);
     case FERRY_LIBVIRT_REFUSED:
         return ferry_fail(e, -FERRY_EACCES, "launch", "libvirt%s%s refuses: %s",
                           where ? " at " : "", where ? where : "", said);

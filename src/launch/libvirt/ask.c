@@ -49,6 +49,14 @@ static json_t *failure(void)
                      code_of_error());
 }
 
+static json_t *no_connection(void)
+{
+    json_t *j = failure();
+    if (json_integer_value(json_object_get(j, "code")) == -FERRY_ELAUNCH)
+        json_object_set_new(j, "unreachable", json_true());
+    return j;
+}
+
 /* By name, as `virsh` has it, or by UUID. */
 static virDomainPtr look_up(virConnectPtr conn, const char *name)
 {
@@ -91,7 +99,7 @@ static json_t *answer(const struct question *q)
     if (uri && virConnectGetLibVersion(conn, &version) == 0)
         j = json_pack("{s:I, s:s}", "libvirt", (json_int_t)version, "uri", uri);
     else
-        j = failure();
+        j = conn ? failure() : no_connection();
     if (uri && q->domain && json_object_get(j, "libvirt"))
         j = add_domain(j, conn, q->domain);
     free(uri);

@@ -55,7 +55,7 @@ typedef struct ferry_libvirt_plugin {
 
     /* Asks on a thread of its own and writes the answer to fd, as one JSON object, then
      * closes that; takes fd over. domain NULL: only who answers there.
-     *      {"error": "words", "code": -2} or
+     *      {"error": "words", "code": -2}, with "unreachable": true if nobody answered, or
      *      {"libvirt": 9000000, "uri": "qemu:///system", "running": true,
      *       "disks": [{"target": "vda", "path": "/d/a.img", "format": "qcow2",
      *                  "readonly": false, "why": "is a network disk"}, ...]}

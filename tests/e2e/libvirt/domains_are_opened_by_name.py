@@ -64,6 +64,10 @@ class Domains(libvirtd.Case):
         run = self.gferry(daemon, "-d", "web", "--connect", "qemu:///nowhere", "ls", ":",
                           code=1, backend="direct")
         self.assertIn("qemu:///nowhere", run.stderr)
+        daemon.stop()
+        run = self.web(daemon, "ls", ":", code=1)
+        self.assertIn("cannot be reached", run.stderr)
+        self.assertIn("start libvirtd or virtqemud, or give another URI", run.stderr)
 
 
 if __name__ == "__main__":

@@ -24,7 +24,7 @@ class Failures(libvirtd.Case):
         daemon = self.daemon()
         daemon.stop()
         self.told(self.gferry(daemon, "ls", disk, code=5), "qemu:///system",
-                  "cannot be reached", "is libvirtd running?")
+                  "cannot be reached", "start libvirtd")
         self.env["FERRY_PLUGINS"] = self.dir
         self.told(self.gferry(daemon, "ls", disk, code=5), f"{self.dir}/libvirt.so",
                   "is not there")

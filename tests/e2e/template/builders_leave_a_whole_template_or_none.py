@@ -65,6 +65,26 @@ class Template(cli.Case):
         self.assertEqual(left, [])
         self.works("--template=require")
 
+    def test_required_and_not_to_be_had(self):
+        """The image is as good as ever: it is the launch that failed, as the exit code says."""
+        image = self.image()
+        command = ("ls", "--template=require", f"{image}:/")
+        run = gferry(*command, code=5, env=self.env)
+        self.assertIn("there is no template", run.stderr)
+        gferry("template", "build", env=self.env)
+        templates = os.path.join(self.cache, "guestferry", "templates")
+        for name in os.listdir(templates):
+            state = os.path.join(templates, name, "state")
+            if os.path.exists(state):
+                with open(state, "r+b") as file:
+                    file.seek(1000)
+                    byte = file.read(1)
+                    file.seek(1000)
+                    file.write(bytes([byte[0] ^ 1]))
+        run = gferry(*command, code=5, env=self.env)
+        self.assertIn("template", run.stderr)
+        self.assertIn("launch", run.stderr)
+
     def builder_behind(self):
         """A descriptor of the gferry that was left behind."""
         mine = os.fsencode(f"XDG_CACHE_HOME={self.cache}")
