@@ -9,7 +9,7 @@
 
 #include <stdint.h>
 
-/* kHz, to some 0.01 %; 0: not known on this kind of host. Sleeps 3 ms, once in a process: for
+/* kHz, to some 0.01 %; 0: not known on this kind of host. Sleeps 1 ms, once in a process: for
  * a pool thread. */
 uint32_t ferry_ticks_khz(void);
 
