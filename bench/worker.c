@@ -104,6 +104,8 @@ static const struct command {
     {"download", cmd_download},
     {"cancel", cmd_cancel},
     {"cancel_launch", cmd_cancel_launch},
+    {"slow_readers", cmd_slow_readers},
+    {"end_slow_readers", cmd_end_slow_readers},
     {"template", cmd_template},
     {"clones", cmd_clones},
     {"end_clones", cmd_end_clones},

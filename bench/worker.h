@@ -35,6 +35,10 @@ int cmd_limit(struct worker *w);
 int cmd_cancel(struct worker *w);
 int cmd_cancel_launch(struct worker *w);
 
+/* slow.c */
+int cmd_slow_readers(struct worker *w);
+int cmd_end_slow_readers(struct worker *w);
+
 /* clones.c */
 int cmd_template(struct worker *w);
 int cmd_clones(struct worker *w);
