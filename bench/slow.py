@@ -1,7 +1,7 @@
 #!/usr/bin/python3
 """What others keep of their speed beside downloads whose readers take a byte a second.
 
-    ./dev bench slow [--rounds N] [--readers 1,8,16] [--json FILE] [--markdown FILE]
+    ./dev bench slow [--rounds N] [--readers 1,8,16] [--only ROW] [--json FILE] [--markdown FILE]
 
 One appliance under TCG, one ext4 image. In each round every workload is done alone and beside so many
 slow readers of a large file, right after each other, in changing order; the share is the median of the
@@ -66,6 +66,8 @@ def measure(args, m):
     side.tell("upload", os.path.join(m, "file.bin"), "/file.bin", 1)
     rows = []
     for name, unit, amount, words in works(m):
+        if args.only and args.only not in name:
+            continue
         for readers in args.readers:
             pairs = [pair(side, readers, amount, words, r % 2 == 1)
                      for r in range(args.rounds)]
@@ -101,6 +103,7 @@ def main():
     p = argparse.ArgumentParser(prog="./dev bench slow", description=__doc__.split("\n")[0])
     p.add_argument("--rounds", type=int, default=5)
     p.add_argument("--readers", type=lambda s: [int(n) for n in s.split(",")], default=[1, 8, 16])
+    p.add_argument("--only", help="rows whose name holds this")
     p.add_argument("--json", metavar="FILE")
     p.add_argument("--markdown", metavar="FILE")
     args = p.parse_args()

@@ -76,6 +76,8 @@ struct ferry_stream {
     size_t queue_bytes;
     ferry_send_window send;
     uint64_t slots_acked; /* bytes sent in slots that have come back */
+    bool acked;           /* the peer's reader has taken something of ours, */
+    uint64_t acked_at;    /* ms: for the last time */
     ferry_cond writable;
 
     /* from the peer */

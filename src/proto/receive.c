@@ -255,6 +255,12 @@ static int on_lane(ferry_conn *c, const ferry_frame *f, const uint8_t *payload)
     return 0;
 }
 
+static void note_reader(ferry_stream *st)
+{
+    st->acked = true;
+    st->acked_at = ferry_loop_now(st->conn->loop);
+}
+
 static int on_free(ferry_conn *c, const ferry_frame *f, const uint8_t *payload)
 {
     struct ferry_lane_port *p = &c->lane;
@@ -264,8 +270,10 @@ static int on_free(ferry_conn *c, const ferry_frame *f, const uint8_t *payload)
     for (; set; set &= set - 1) {
         const struct ferry_lane_use *use = &p->use[__builtin_ctzll(set)];
         ferry_stream *st = ferry_conn_find(c, use->stream);
-        if (st)
-            st->slots_acked += use->len;
+        if (!st)
+            continue;
+        st->slots_acked += use->len;
+        note_reader(st);
     }
     p->moved = ferry_loop_now(c->loop);
     ferry_cond_wake(&p->freed);
@@ -303,6 +311,7 @@ static int on_credit(ferry_conn *c, ferry_stream *st, const ferry_frame *f,
 {
     if (ferry_send_window_credit(&st->send, ferry_get32(payload)) < 0)
         return wrong(c, f, "more than is in flight");
+    note_reader(st);
     ferry_writer_ready(st);
     return 0;
 }

@@ -256,6 +256,37 @@ FERRY_CO int ferry_stream_write_hole(ferry_stream *st, uint64_t len)
 /* With a reader that keeps pace, a slot comes back sooner. */
 #define SLOT_PATIENCE_MS 50
 
+/* A reader that has taken nothing for so long does not keep pace. */
+#define PACE_MS 1000
+
+static bool keeps_pace(const ferry_stream *st)
+{
+    return st->acked && ferry_loop_now(st->conn->loop) - st->acked_at < PACE_MS;
+}
+
+/* Slots that are with streams whose readers do not keep pace, or that are no more. */
+static unsigned count_stalled(const ferry_conn *c)
+{
+    const struct ferry_lane_port *p = &c->lane;
+    unsigned n = 0;
+    for (unsigned i = 0; i < p->out.n; i++) {
+        if (!((p->out.ours | p->out.theirs) >> i & 1))
+            continue;
+        const ferry_stream *st = ferry_conn_find(c, p->use[i].stream);
+        n += !st || !keeps_pace(st);
+    }
+    return n;
+}
+
+/* Whoever has not shown yet that its reader takes what it is sent has one slot to show it with, and all
+ * such have half of them: the others are for those that move. What is sent inline shows it, too. */
+static bool may_have_slot(const ferry_stream *st)
+{
+    const struct ferry_lane_port *p = &st->conn->lane;
+    return keeps_pace(st) || (ferry_lane_port_held(p, st->id) == 0 &&
+                              count_stalled(st->conn) < (p->out.n + 1) / 2);
+}
+
 /* No slot is free. A stream that has one waits for that. One that has none, and would fill it, waits
  * for as long as others give theirs back: inline, each of many transfers would have some 100 KiB in
  * the guest's port at any time, to be copied by its CPU, and a RESET behind them all. 1: look
@@ -265,7 +296,7 @@ static FERRY_CO int wait_for_slot(ferry_stream *st, uint64_t want)
     struct ferry_lane_port *p = &st->conn->lane;
     uint64_t now = ferry_loop_now(st->conn->loop), until = p->moved + SLOT_PATIENCE_MS;
     bool own = ferry_lane_port_held(p, st->id) > 0;
-    if (!own && (want < p->shape.slot || now >= until))
+    if (!own && (want < p->shape.slot || now >= until || !may_have_slot(st)))
         return 0;
 
     ferry_scope patience;
@@ -298,7 +329,8 @@ FERRY_CO int ferry_stream_slot(ferry_stream *st, uint64_t want, ferry_buf **ret)
         struct ferry_lane_port *p = &st->conn->lane;
         if (p->state != FERRY_CONN_LANE_OPEN || want < FERRY_SLOT_WORTH)
             return 0;
-        r = gives_way(st) ? 0 : ferry_lane_port_take(p, st->id, st->rank, ret);
+        bool may = may_have_slot(st) && !gives_way(st);
+        r = may ? ferry_lane_port_take(p, st->id, st->rank, ret) : 0;
         if (r != 0)
             return r;
         r = wait_for_slot(st, want);

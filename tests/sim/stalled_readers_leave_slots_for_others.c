@@ -26,6 +26,9 @@ static FERRY_CO int body(sim *s)
     for (unsigned i = 0; i < STALLED; i++)
         fake_equal(sim_call(s, SIM_SOURCE, rq, &stalled[i]), 0);
     ferry_sleep(1000);
+    const ferry_lane_out *out = &s->server->lane.out;
+    unsigned held = (unsigned)__builtin_popcountll(out->ours | out->theirs);
+    fake_check(held > 0 && held <= (out->n + 1) / 2);
 
     for (int i = 0; i < 3; i++) {
         FERRY_AUTO(stream) ferry_stream *st = NULL;
