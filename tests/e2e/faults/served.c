@@ -7,7 +7,7 @@
 #include <unistd.h>
 
 /* Longer than a test may take: should it crash, they go by themselves. */
-#define SERVED_S 280
+#define SERVED_S 620
 
 static bool exists(void *path)
 {
