@@ -17,8 +17,10 @@
 #include <string.h>
 #include <unistd.h>
 
-/* To write a line to a file; a pool that is busy with other things is not waited for. */
-#define VERDICT_MS 100
+/* To write a line to a file. It is worth a wait: without it the next launch tries kvm again, and finds
+ * no template for it. On a busy machine 100 ms were not enough. */
+#define VERDICT_MS 10000
+#define VERDICT_CANCELLED_MS 100 /* who has cancelled waits for the end */
 
 void ferry_prepared_done(ferry_prepared *p)
 {
@@ -257,10 +259,11 @@ FERRY_CO void ferry_prepared_verdict(const ferry_prepared *p, const char *reason
     snprintf(v->reason, sizeof v->reason, "%.*s", (int)sizeof v->reason - 1,
              reason ? reason : "");
 
-    /* Also when the launch was cancelled meanwhile, but not for long. */
+    /* Also when the launch was cancelled meanwhile, but then not for long. */
+    uint64_t ms = ferry_cancelled() ? VERDICT_CANCELLED_MS : VERDICT_MS;
     ferry_scope s;
     ferry_scope_open(&s, FERRY_SCOPE_SHIELD);
-    ferry_scope_deadline(&s, VERDICT_MS);
+    ferry_scope_deadline(&s, ms);
     ferry_work(&v->job);
     ferry_scope_join(&s);
     ferry_job_unref(&v->job);

@@ -27,6 +27,7 @@ static char directory[PATH_MAX - NAME_MAX];
 void scratch_make(void)
 {
     const char *build = getenv("FERRY_BUILD_DIR");
+    umask(022); /* modes are compared; whoever started us may have another */
     snprintf(directory, sizeof directory, "%s/ferry-e2e-XXXXXX",
              build ? build : "/var/tmp");
     if (!mkdtemp(directory))

@@ -99,7 +99,7 @@ void vm_launch(void)
     int r = ferry_launch(vm, &err);
     if (r < 0 && vm_is_bare() && strstr(err.msg, "cannot be confined"))
         skip_all("%s", err.msg);
-    assert_ok(r);
+    assert_ok_at(r, "ferry_launch", __FILE__, __LINE__);
     assert_ok(ferry_ping(vm, &err)); /* the connection's tasks have begun */
     fds_idle = count_fds();
 }

@@ -25,6 +25,8 @@ GFERRY = os.path.join(os.environ["FERRY_BUILD_DIR"], "bin", "gferry")
 # For a transfer to which something is to happen half-way: 120 MiB take half a minute, however fast the
 # machine is. Without it they are over before a bar has been drawn twice.
 SLOWLY = ("--limit-rate", "4M")
+# Modes are compared; whoever started us may have another.
+os.umask(0o022)
 # Two cores that others use too, and a guest that is emulated.
 PATIENCE = 120
 # `create --fs` puts its partition here.

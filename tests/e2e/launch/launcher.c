@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -51,6 +52,7 @@ int make_scratch(void **state)
 {
     (void)state;
     inherited = launch_fds();
+    umask(022);
     strcpy(scratch, "/tmp/ferry-launch-XXXXXX");
     if (!mkdtemp(scratch))
         return -1;

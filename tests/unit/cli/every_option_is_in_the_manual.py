@@ -43,7 +43,7 @@ class Manual(unittest.TestCase):
     def test_it_is_clean_roff(self):
         run = subprocess.run(["man", "--warnings=all", "-l", "-Tutf8", "-Z", MANUAL],
                              capture_output=True, text=True, check=False,
-                             env=dict(os.environ, MANPAGER="cat", LC_ALL="C.UTF-8"),
+                             env=dict(os.environ, MANPAGER="cat", MANWIDTH="80", LC_ALL="C.UTF-8"),
                              timeout=60) if have("man") else None
         if run is None:
             self.skipTest("no man(1) here")
