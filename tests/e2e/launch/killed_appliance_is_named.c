@@ -16,7 +16,7 @@
 static FERRY_CO bool up(struct launch *l)
 {
     l->spec.accel = FERRY_ACCEL_TCG;
-    if (check_int(launch_start(l), 0))
+    if (check_eq(launch_start(l), 0))
         return true;
     fprintf(stderr, "%s\n", l->e.msg);
     return false;
@@ -36,7 +36,7 @@ static FERRY_CO int signals_body(void *arg)
         struct launch l = {0};
         if (up(&l)) {
             kill(ferry_machine_pid(l.m), cases[i].signo);
-            check_int(ferry_machine_wait(l.m, &l.e), -FERRY_EDEAD);
+            check_eq(ferry_machine_wait(l.m, &l.e), -FERRY_EDEAD);
             check_has(l.e.msg, cases[i].words);
             ferry_machine_kill(l.m); /* harmless later */
         }
@@ -70,10 +70,10 @@ static FERRY_CO int from_anywhere_body(void *arg)
             if (i == 0) {
                 signal(SIGUSR1, on_signal);
                 raise(SIGUSR1);
-            } else if (check_int(pthread_create(&thread, NULL, kill_thread, l.m), 0)) {
+            } else if (check_eq(pthread_create(&thread, NULL, kill_thread, l.m), 0)) {
                 pthread_join(thread, NULL);
             }
-            check_int(ferry_machine_wait(l.m, &l.e), -FERRY_EDEAD);
+            check_eq(ferry_machine_wait(l.m, &l.e), -FERRY_EDEAD);
             check_has(l.e.msg, "killed by signal 9");
         }
         launch_done(&l);
@@ -88,7 +88,7 @@ static FERRY_CO int quit_body(void *arg)
     struct launch l = {0};
     if (up(&l)) {
         kill(ferry_machine_pid(l.m), SIGKILL);
-        check_int(ferry_machine_quit(l.m, &l.e), -FERRY_EDEAD);
+        check_eq(ferry_machine_quit(l.m, &l.e), -FERRY_EDEAD);
         check_has(l.e.msg, "killed by signal 9");
     }
     launch_done(&l);
@@ -100,10 +100,10 @@ static FERRY_CO int quit_body(void *arg)
         ferry_scope s;
         ferry_scope_open(&s, 0);
         ferry_scope_deadline(&s, 100);
-        check_int(ferry_machine_quit(stuck.m, &stuck.e), -FERRY_ETIMEDOUT);
+        check_eq(ferry_machine_quit(stuck.m, &stuck.e), -FERRY_ETIMEDOUT);
         ferry_scope_join(&s);
-        check_int(ferry_machine_wait(stuck.m, &stuck.e), -FERRY_EDEAD);
-        check_int(wait_gone(pid, 0), 0);
+        check_eq(ferry_machine_wait(stuck.m, &stuck.e), -FERRY_EDEAD);
+        check_eq(wait_gone(pid, 0), 0);
     }
     launch_done(&stuck);
     return 0;
@@ -133,7 +133,7 @@ static void a_killed_host(void **state)
         prctl(PR_SET_PDEATHSIG, SIGKILL);
         close(told[0]);
         told_fd = told[1];
-        run_on_loop(host_body, NULL);
+        run_on_uv(host_body, NULL);
         _exit(1);
     }
     close(told[1]);
@@ -149,19 +149,19 @@ static void a_killed_host(void **state)
 static void signals(void **state)
 {
     (void)state;
-    run_on_loop(signals_body, NULL);
+    run_on_uv(signals_body, NULL);
 }
 
 static void from_anywhere(void **state)
 {
     (void)state;
-    run_on_loop(from_anywhere_body, NULL);
+    run_on_uv(from_anywhere_body, NULL);
 }
 
 static void a_quit_too_late(void **state)
 {
     (void)state;
-    run_on_loop(quit_body, NULL);
+    run_on_uv(quit_body, NULL);
 }
 
 int main(void)

@@ -39,17 +39,17 @@ static FERRY_CO int auto_body(void *arg)
     if (got == FERRY_ACCEL_KVM)
         return 1;
 
-    check_int(got, FERRY_ACCEL_TCG);
+    check_eq(got, FERRY_ACCEL_TCG);
     if (!opens) {
         check_has(phases, "starting qemu,booting,greeting,");
         return 2;
     }
     check(strncmp(phases, "starting qemu,", 14) == 0);
     check_has(phases + 14, "starting qemu,booting,greeting,"); /* kvm, then tcg */
-    check_int(access("guestferry/kvm", F_OK), 0);
+    check_eq(access("guestferry/kvm", F_OK), 0);
 
     got = launch_accel(FERRY_ACCEL_AUTO, phases, &e);
-    check_int(got, FERRY_ACCEL_TCG);
+    check_eq(got, FERRY_ACCEL_TCG);
     check(strcmp(phases, "starting qemu,booting,greeting,") == 0);
     return 2;
 }
@@ -59,7 +59,7 @@ static FERRY_CO int kvm_body(void *arg)
     (void)arg;
     char phases[128];
     ferry_error e;
-    check_int(launch_accel(FERRY_ACCEL_KVM, phases, &e), -FERRY_ELAUNCH);
+    check_eq(launch_accel(FERRY_ACCEL_KVM, phases, &e), -FERRY_ELAUNCH);
     check_has(e.msg, "kvm");
     check(!strstr(phases, "greeting"));
     return 0;
@@ -74,11 +74,11 @@ static FERRY_CO int hang_body(void *arg)
           "exec qemu-system-x86_64 \"$@\"\n' > fake-qemu && chmod +x fake-qemu");
     for (int i = 0; i < 2; i++) {
         struct launch l = {.spec = {.qemu = here}};
-        if (!check_int(launch_start(&l), 0)) {
+        if (!check_eq(launch_start(&l), 0)) {
             launch_done(&l);
             return 0;
         }
-        check_int(ferry_machine_accel(l.m), FERRY_ACCEL_TCG);
+        check_eq(ferry_machine_accel(l.m), FERRY_ACCEL_TCG);
         check_has(ferry_machine_no_kvm(l.m),
                   "no answer from the appliance while booting");
         /* The second time it is known. */
@@ -100,7 +100,7 @@ static FERRY_CO int broken_body(void *arg)
     shell("rm app/initramfs && head -c 64k /dev/zero | tr '\\0' x > app/initramfs");
     write_manifest(app);
     struct launch l = {.spec = {.appliance = app}};
-    check_int(launch_start(&l), -FERRY_ELAUNCH);
+    check_eq(launch_start(&l), -FERRY_ELAUNCH);
     check_has(l.e.msg, "panic");
     check(access("guestferry/kvm", F_OK) != 0);
     launch_done(&l);
@@ -112,7 +112,7 @@ static bool kvm_works;
 static void automatic(void **state)
 {
     (void)state;
-    kvm_works = run_on_loop(auto_body, NULL) == 1;
+    kvm_works = run_on_uv(auto_body, NULL) == 1;
     if (kvm_works)
         printf("kvm works here: there was nothing to fall back from\n");
 }
@@ -122,7 +122,7 @@ static void explicit(void **state)
     (void)state;
     if (kvm_works)
         skip();
-    run_on_loop(kvm_body, NULL);
+    run_on_uv(kvm_body, NULL);
 }
 
 static void a_guest_that_hangs(void **state)
@@ -130,13 +130,13 @@ static void a_guest_that_hangs(void **state)
     (void)state;
     if (ferry_accel_kvm_opens(NULL) != 0)
         skip();
-    run_on_loop(hang_body, NULL);
+    run_on_uv(hang_body, NULL);
 }
 
 static void a_broken_appliance(void **state)
 {
     (void)state;
-    run_on_loop(broken_body, NULL);
+    run_on_uv(broken_body, NULL);
 }
 
 int main(void)

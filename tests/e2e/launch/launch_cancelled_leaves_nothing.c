@@ -19,7 +19,7 @@ static FERRY_CO void cancelled(const char *phase, uint64_t ms)
         l.spec.qemu = still_qemu();
     add_image(&l, "c.qcow2", NULL, false);
     add_scratch(&l, 1 << 20);
-    check_int(launch_start(&l), -FERRY_ECANCELED);
+    check_eq(launch_start(&l), -FERRY_ECANCELED);
     check_has(l.e.msg, "cancelled");
     check(!l.m);
     uint64_t took = 0; /* from the cancel to the return */
@@ -52,7 +52,7 @@ static FERRY_CO int before_the_start(void *arg)
     ferry_scope s;
     ferry_scope_open(&s, 0);
     ferry_scope_cancel(&s, -FERRY_ECANCELED);
-    check_int(launch_start(&l), -FERRY_ECANCELED);
+    check_eq(launch_start(&l), -FERRY_ECANCELED);
     check(!*l.phases);
     ferry_scope_join(&s);
     launch_done(&l);
@@ -62,8 +62,8 @@ static FERRY_CO int before_the_start(void *arg)
 static void in_every_phase(void **state)
 {
     (void)state;
-    run_on_loop(before_the_start, NULL);
-    run_on_loop(every_phase, NULL);
+    run_on_uv(before_the_start, NULL);
+    run_on_uv(every_phase, NULL);
 }
 
 int main(void)

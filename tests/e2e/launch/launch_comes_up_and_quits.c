@@ -18,13 +18,13 @@ static FERRY_CO int up_and_quit(void *arg)
     add_image(&l, "f.vdi", NULL, false);
     add_scratch(&l, 1 << 20);
     int r = launch_start(&l);
-    if (!check_int(r, 0)) {
+    if (!check_eq(r, 0)) {
         fprintf(stderr, "%s\n", l.e.msg);
         launch_done(&l);
         return r;
     }
     check_has(l.phases, "starting qemu,booting,greeting,");
-    check_int(ferry_machine_accel(l.m), FERRY_ACCEL_TCG);
+    check_eq(ferry_machine_accel(l.m), FERRY_ACCEL_TCG);
     check(ferry_machine_pid(l.m) > 0);
     ferry_launch_times t = ferry_machine_times(l.m);
     check(t.boot_ms > 0);
@@ -35,10 +35,10 @@ static FERRY_CO int up_and_quit(void *arg)
     /* Write-locked as long as it runs. */
     check(system("qemu-img check -q a.qcow2 2>/dev/null") != 0);
     int pid = ferry_machine_pid(l.m);
-    if (!check_int(ferry_machine_quit(l.m, &l.e), 0))
+    if (!check_eq(ferry_machine_quit(l.m, &l.e), 0))
         fprintf(stderr, "%s\n", l.e.msg);
-    check_int(ferry_machine_wait(l.m, &l.e), 0);
-    check_int(wait_gone(pid, 0), 0);
+    check_eq(ferry_machine_wait(l.m, &l.e), 0);
+    check_eq(wait_gone(pid, 0), 0);
     shell("qemu-img check -q a.qcow2");
     launch_done(&l);
     return 0;
@@ -47,7 +47,7 @@ static FERRY_CO int up_and_quit(void *arg)
 static void comes_up_and_quits(void **state)
 {
     (void)state;
-    run_on_loop(up_and_quit, NULL);
+    run_on_uv(up_and_quit, NULL);
 }
 
 int main(void)

@@ -16,7 +16,7 @@ static FERRY_CO void fails(struct launch *l, struct expected x)
 {
     if (l->spec.accel == FERRY_ACCEL_AUTO)
         l->spec.accel = FERRY_ACCEL_TCG;
-    check_int(launch_start(l), x.code);
+    check_eq(launch_start(l), x.code);
     printf("%s\n", l->e.msg);
     for (int i = 0; x.words[i]; i++)
         check_has(l->e.msg, x.words[i]);
@@ -32,14 +32,14 @@ static FERRY_CO int locked_body(void *arg)
     struct launch holder = {.spec = {.accel = FERRY_ACCEL_TCG}};
     add_image(&holder, "l.qcow2", NULL, false);
     add_image(&holder, "l.img", NULL, false);
-    if (!check_int(launch_start(&holder), 0))
+    if (!check_eq(launch_start(&holder), 0))
         return 0;
 
     static const char *const names[] = {"l.qcow2", "l.img"};
     for (int i = 0; i < 4; i++) {
         struct launch l = {.spec = {.accel = FERRY_ACCEL_TCG}};
         add_image(&l, names[i % 2], NULL, i >= 2);
-        check_int(launch_start(&l), -FERRY_EBUSY);
+        check_eq(launch_start(&l), -FERRY_EBUSY);
         check_has(l.e.msg, names[i % 2]);
         check_has(l.e.msg, "is in use by another process (qemu says: Failed to get");
         ferry_machine_free(l.m);
@@ -53,8 +53,8 @@ static FERRY_CO int locked_body(void *arg)
     struct launch two = {.spec = {.accel = FERRY_ACCEL_TCG}};
     add_image(&one, "l.qcow2", NULL, true);
     add_image(&two, "l.qcow2", NULL, true);
-    check_int(launch_start(&one), 0);
-    check_int(launch_start(&two), 0);
+    check_eq(launch_start(&one), 0);
+    check_eq(launch_start(&two), 0);
     ferry_link_close(two.channel);
     ferry_machine_free(two.m);
     ferry_drive_done(&two.drives[0]);
@@ -130,7 +130,7 @@ static FERRY_CO int qemu_body(void *arg)
     fails(&script, (struct expected){-FERRY_ELAUNCH, {"fake-qemu cannot be run"}});
 
     struct launch memory = {.spec = {.memory_mib = 1 << 30}};
-    check_int(launch_start(&memory), -FERRY_ENOMEM);
+    check_eq(launch_start(&memory), -FERRY_ENOMEM);
     check_has(memory.e.msg, "the host has no memory");
     launch_done(&memory);
     return 0;
@@ -147,7 +147,7 @@ static FERRY_CO int sandbox_body(void *arg)
         "echo 'qemu-system-x86_64: -sandbox on: -sandbox support is not enabled in "
         "this QEMU binary' >&2; exit 1;; esac\n"
         "exec qemu-system-x86_64 \"$@\"");
-    check_int(launch_start(&l), 0);
+    check_eq(launch_start(&l), 0);
     check_has(l.phases, "starting qemu,booting,starting qemu,booting,greeting,");
     launch_done(&l);
     return 0;
@@ -203,7 +203,7 @@ static FERRY_CO int deadline_body(void *arg)
     static void name(void **state)                                                     \
     {                                                                                  \
         (void)state;                                                                   \
-        run_on_loop(name##_body, NULL);                                                \
+        run_on_uv(name##_body, NULL);                                                  \
     }
 TEST(locked)
 TEST(format)

@@ -106,7 +106,7 @@ char *still_qemu(void)
 void add_image(struct launch *l, const char *name, const char *format, bool readonly)
 {
     ferry_drive_opts o = {.size = sizeof o, .format = format, .readonly = readonly};
-    if (!check_int(ferry_drive_check(name, &o, &l->drives[l->spec.ndrives], &l->e), 0))
+    if (!check_eq(ferry_drive_check(name, &o, &l->drives[l->spec.ndrives], &l->e), 0))
         fprintf(stderr, "%s\n", l->e.msg);
     else
         l->spec.ndrives++;
@@ -114,7 +114,7 @@ void add_image(struct launch *l, const char *name, const char *format, bool read
 
 void add_scratch(struct launch *l, uint64_t bytes)
 {
-    check_int(ferry_drive_scratch(bytes, NULL, &l->drives[l->spec.ndrives++], &l->e), 0);
+    check_eq(ferry_drive_scratch(bytes, NULL, &l->drives[l->spec.ndrives++], &l->e), 0);
 }
 
 static FERRY_CO int greet(void *arg, ferry_link *channel, bool restored, ferry_error *e)
@@ -171,7 +171,7 @@ FERRY_CO int launch_start(struct launch *l)
     int r = ferry_machine_start(&l->spec, &hooks, &l->m, &l->e);
     ferry_timer_stop(&l->timer);
     ferry_scope_join(&l->scope);
-    check_int(l->e.code, r);
+    check_eq(l->e.code, r);
     return r;
 }
 
@@ -182,7 +182,7 @@ FERRY_CO void launch_done(struct launch *l)
     for (unsigned i = 0; i < l->spec.ndrives; i++)
         ferry_drive_done(&l->drives[i]);
     ferry_sleep(1); /* libuv closes a handle in its next turn */
-    check_int(launch_fds(), inherited);
-    check_int(waitpid(-1, NULL, WNOHANG), -1);
-    check_int(errno, ECHILD);
+    check_eq(launch_fds(), inherited);
+    check_eq(waitpid(-1, NULL, WNOHANG), -1);
+    check_eq(errno, ECHILD);
 }

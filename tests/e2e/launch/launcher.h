@@ -5,7 +5,7 @@
 
 #include "launch/machine.h"
 
-#include "on_loop.h"
+#include "harness/real.h"
 
 /* Generous: a loaded machine without kvm. A launch takes 2-3 s here. */
 #define LAUNCH_MS 120000

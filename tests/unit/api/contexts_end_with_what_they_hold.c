@@ -1,6 +1,6 @@
 /* A context that is closed takes its VMs along, launched or not, freed or not; and a kill counts
  * from the moment a launch was asked for. */
-#include "../async/real.h"
+#include "harness/real.h"
 
 #include <guestferry/ctx.h>
 #include <guestferry/op.h>

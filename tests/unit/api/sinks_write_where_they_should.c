@@ -1,7 +1,7 @@
 /* A destination gets what was sent, where it was to go, and nothing else of the caller's is
  * touched: not what an O_APPEND descriptor's file holds already, and not what a hole of a
  * hostile length would wrap around to. */
-#include "../async/real.h"
+#include "harness/real.h"
 
 #include "api/sink.h"
 

@@ -1,6 +1,6 @@
 /* A source gives exactly the file: holes as holes, from the descriptor's position, which is left
  * behind the last byte; and one that is cut while it is read is an error, not a hole. */
-#include "../async/real.h"
+#include "harness/real.h"
 
 #include "api/source.h"
 

@@ -3,7 +3,7 @@
  * same, also when its number is one that libuv does not close. */
 #include "async/pipe.h"
 #include "async/poll.h"
-#include "real.h"
+#include "harness/real.h"
 
 #include <guestferry/error.h>
 

@@ -2,7 +2,7 @@
  * is never non-blocking in between. What cannot be opened again without becoming something
  * else is not: a pty's master, a FIFO whose writer has left. */
 #include "async/pipe.h"
-#include "real.h"
+#include "harness/real.h"
 
 #include <guestferry/error.h>
 

@@ -2,7 +2,7 @@
  * their turns, and each other theirs; and a loop with nothing ready sleeps instead of
  * spinning. */
 #include "async/sync.h"
-#include "real.h"
+#include "harness/real.h"
 
 #include <guestferry/error.h>
 

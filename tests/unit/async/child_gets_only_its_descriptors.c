@@ -3,7 +3,7 @@
  * signals are as at birth. */
 #include "async/pipe.h"
 #include "async/process.h"
-#include "real.h"
+#include "harness/real.h"
 
 #include <guestferry/error.h>
 

@@ -5,7 +5,7 @@
 #include "async/pipe.h"
 #include "async/poll.h"
 #include "async/process.h"
-#include "real.h"
+#include "harness/real.h"
 
 #include <guestferry/error.h>
 

@@ -3,7 +3,7 @@
  * cannot be started leaves nothing. */
 #include "async/pipe.h"
 #include "async/process.h"
-#include "real.h"
+#include "harness/real.h"
 
 #include <guestferry/error.h>
 

@@ -5,7 +5,7 @@
  * was behind the reads and writes of all the others, 2 MiB each. */
 #include "async/fs.h"
 #include "async/internal.h"
-#include "real.h"
+#include "harness/real.h"
 
 #include <guestferry/error.h>
 

@@ -2,7 +2,7 @@
  * the last kick the loop is told at least once more. Handlers on the loop's own thread, on
  * another, in the middle of a post. */
 #include "async/thread.h"
-#include "real.h"
+#include "harness/real.h"
 
 #include <guestferry/error.h>
 

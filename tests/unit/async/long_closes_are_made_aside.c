@@ -5,7 +5,7 @@
  * Once, a cancelled download gave back 200 MiB of a nameless file on the loop's thread: a third of a
  * second in which no other op went on, and none could be cancelled. */
 #include "async/fs.h"
-#include "real.h"
+#include "harness/real.h"
 
 #include <guestferry/error.h>
 

@@ -11,7 +11,7 @@
 #include "async/process.h"
 #include "async/sync.h"
 #include "async/thread.h"
-#include "real.h"
+#include "harness/real.h"
 
 #include <guestferry/error.h>
 

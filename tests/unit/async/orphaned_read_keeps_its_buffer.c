@@ -11,7 +11,7 @@
  *      over: frees
  */
 #include "async/fs.h"
-#include "real.h"
+#include "harness/real.h"
 
 #include <guestferry/error.h>
 

@@ -2,7 +2,7 @@
  * how small its buffers are, and whatever read_size is; the end is told again when asked
  * again; an error comes after the bytes that came before it. */
 #include "async/pipe.h"
-#include "real.h"
+#include "harness/real.h"
 
 #include <guestferry/error.h>
 

@@ -3,7 +3,7 @@
  * takes. A reader that leaves ends the wait with -EPIPE; a peer that always keeps pace does
  * not keep the loop from its other work. */
 #include "async/pipe.h"
-#include "real.h"
+#include "harness/real.h"
 
 #include <guestferry/error.h>
 

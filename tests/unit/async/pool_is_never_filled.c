@@ -4,7 +4,7 @@
  * libuv's pool, and a host program with UV_THREADPOOL_SIZE=1 and one hung request stood still. */
 #include "async/fs.h"
 #include "async/internal.h"
-#include "real.h"
+#include "harness/real.h"
 
 #include <guestferry/error.h>
 

@@ -1,7 +1,7 @@
 /* Every post runs once, on the loop's thread, each thread's in the order it posted; and the
  * one that closes the loop may be the last thing its poster's thread ever does with it. */
 #include "async/thread.h"
-#include "real.h"
+#include "harness/real.h"
 
 #include <guestferry/error.h>
 

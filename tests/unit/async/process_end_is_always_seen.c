@@ -3,7 +3,7 @@
  * program's waitpid(-1), as "ended", and not as a hang; and a child that was gone before we
  * could watch it has ended too. */
 #include "async/process.h"
-#include "real.h"
+#include "harness/real.h"
 
 #include <guestferry/error.h>
 

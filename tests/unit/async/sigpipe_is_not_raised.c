@@ -1,7 +1,7 @@
 /* Writing to a reader that left is -EPIPE and never a SIGPIPE on the caller's thread, for
  * pipes and sockets; and a SIGPIPE that was pending for the program before stays so. */
 #include "async/pipe.h"
-#include "real.h"
+#include "harness/real.h"
 
 #include <guestferry/error.h>
 

@@ -3,7 +3,7 @@
  * real one. Waiting is on pidfds and sockets, never on a clock. */
 #include "launch/guard.h"
 
-#include "on_loop.h"
+#include "harness/real.h"
 
 #include <errno.h>
 #include <fcntl.h>

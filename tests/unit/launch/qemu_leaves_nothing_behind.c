@@ -2,7 +2,7 @@
  * whenever a cancel comes, processes and descriptors are gone when free returns. */
 #include "launch/qemu.h"
 
-#include "on_loop.h"
+#include "harness/real.h"
 
 #include "base/auto.h"
 #include "launch/appliance.h"
@@ -56,13 +56,13 @@ static FERRY_CO void run_shell(const char *script, int status, const char *words
 {
     ferry_qemu *q = NULL;
     char buf[4096];
-    if (!check_int(spawn_shell(script, NULL, 0, &q), 0))
+    if (!check_eq(spawn_shell(script, NULL, 0, &q), 0))
         return;
-    check_int(ferry_qemu_wait(q), 0);
+    check_eq(ferry_qemu_wait(q), 0);
     ferry_evidence ev = {.spec = &no_drives, .qemu = "/bin/sh"};
     ferry_qemu_evidence(q, buf, sizeof buf, &ev);
-    check_int(ev.status, status);
-    check_int(ev.exec_errno, 0);
+    check_eq(ev.status, status);
+    check_eq(ev.exec_errno, 0);
     check(strcmp(ev.words, words) == 0 || !fprintf(stderr, "it said: %s\n", ev.words));
     check(ferry_qemu_pid(q) > 0);
     ferry_qemu_free(q);
@@ -81,7 +81,7 @@ static FERRY_CO int ends_body(void *arg)
         "i=0; while [ $i -lt 300 ]; do echo word $i; i=$((i+1)); done | tail -n 2;"
         "exit 1",
         W_EXITCODE(1, 0), "word 298\nword 299\n");
-    check_int(settled_fds(), before);
+    check_eq(settled_fds(), before);
     return 0;
 }
 
@@ -99,9 +99,9 @@ static FERRY_CO int surroundings_body(void *arg)
                         "stat -L -c ' %s %h %a' /proc/$$/fd/7;"
                         "[ $(ps -o sid= -p $$) = $PPID ] && echo guard leads;",
                         &scratch, 1, &q);
-    if (!check_int(r, 0))
+    if (!check_eq(r, 0))
         return 0;
-    check_int(ferry_qemu_wait(q), 0);
+    check_eq(ferry_qemu_wait(q), 0);
     ferry_evidence ev;
     ferry_qemu_evidence(q, buf, sizeof buf, &ev);
     check_has(ev.words, "SigBlk:");
@@ -121,22 +121,22 @@ static FERRY_CO int kill_body(void *arg)
     ferry_qemu *q = NULL;
     run_shell("exit 0", 0, "");
     int before = settled_fds();
-    if (!check_int(spawn_shell("exec sleep 1000", NULL, 0, &q), 0))
+    if (!check_eq(spawn_shell("exec sleep 1000", NULL, 0, &q), 0))
         return 0;
-    check_int(ferry_qemu_started(q), 0);
+    check_eq(ferry_qemu_started(q), 0);
     pid_t pid = ferry_qemu_pid(q);
-    check_int(kill(pid, 0), 0);
+    check_eq(kill(pid, 0), 0);
     ferry_qemu_kill(q);
     ferry_qemu_kill(q);
-    check_int(ferry_qemu_wait(q), 0);
+    check_eq(ferry_qemu_wait(q), 0);
     ferry_qemu_kill(q); /* harmless later */
     char buf[64];
     ferry_evidence ev;
     ferry_qemu_evidence(q, buf, sizeof buf, &ev);
-    check_int(ev.status, SIGKILL);
-    check_int(wait_gone(pid, 0), 0);
+    check_eq(ev.status, SIGKILL);
+    check_eq(wait_gone(pid, 0), 0);
     ferry_qemu_free(q);
-    check_int(settled_fds(), before);
+    check_eq(settled_fds(), before);
     return 0;
 }
 
@@ -148,13 +148,13 @@ static FERRY_CO int early_free_body(void *arg)
     int before = settled_fds();
     for (int turns = 0; turns < 40; turns++) {
         ferry_qemu *q = NULL;
-        if (!check_int(spawn_shell("exec sleep 1000", NULL, 0, &q), 0))
+        if (!check_eq(spawn_shell("exec sleep 1000", NULL, 0, &q), 0))
             return 0;
         for (int i = 0; i < turns; i++)
             ferry_yield();
         ferry_qemu_free(q);
     }
-    check_int(settled_fds(), before);
+    check_eq(settled_fds(), before);
     return 0;
 }
 
@@ -163,16 +163,16 @@ static FERRY_CO int cancelled_free_body(void *arg)
 {
     (void)arg;
     ferry_qemu *q = NULL;
-    if (!check_int(spawn_shell("exec sleep 1000", NULL, 0, &q), 0))
+    if (!check_eq(spawn_shell("exec sleep 1000", NULL, 0, &q), 0))
         return 0;
-    check_int(ferry_qemu_started(q), 0);
+    check_eq(ferry_qemu_started(q), 0);
     pid_t pid = ferry_qemu_pid(q);
     ferry_scope s;
     ferry_scope_open(&s, 0);
     ferry_scope_cancel(&s, -FERRY_ECANCELED);
-    check_int(ferry_qemu_wait(q), -FERRY_ECANCELED);
+    check_eq(ferry_qemu_wait(q), -FERRY_ECANCELED);
     ferry_qemu_free(q);
-    check_int(wait_gone(pid, 0), 0);
+    check_eq(wait_gone(pid, 0), 0);
     ferry_scope_join(&s);
     return 0;
 }
@@ -194,23 +194,23 @@ static FERRY_CO int lost_guard_body(void *arg)
     (void)arg;
     ferry_qemu *q = NULL;
     char buf[256];
-    if (!check_int(spawn_shell("exec sleep 1000", NULL, 0, &q), 0))
+    if (!check_eq(spawn_shell("exec sleep 1000", NULL, 0, &q), 0))
         return 0;
-    check_int(ferry_qemu_started(q), 0);
+    check_eq(ferry_qemu_started(q), 0);
     pid_t pid = ferry_qemu_pid(q), guard = parent_of(pid);
     if (!check(guard > 1))
         return 0;
     kill(guard, SIGKILL);
-    check_int(ferry_qemu_wait(q), 0);
+    check_eq(ferry_qemu_wait(q), 0);
 
     ferry_evidence ev = {.qemu = "/bin/sh", .spec = &no_drives};
     ferry_error e;
     ferry_qemu_evidence(q, buf, sizeof buf, &ev);
-    check_int(ev.status, -1);
-    check_int(ferry_blame(&ev, -FERRY_EDEAD, &e), -FERRY_EDEAD);
+    check_eq(ev.status, -1);
+    check_eq(ferry_blame(&ev, -FERRY_EDEAD, &e), -FERRY_EDEAD);
     check_has(e.msg, "guard");
     ferry_qemu_free(q);
-    check_int(wait_gone(pid, 20000), 0);
+    check_eq(wait_gone(pid, 20000), 0);
     return 0;
 }
 
@@ -219,28 +219,28 @@ static FERRY_CO int not_a_program_body(void *arg)
     (void)arg;
     FERRY_AUTO(mem) char *guard = NULL;
     ferry_error e = {0};
-    check_int(ferry_guard_find(&guard, &e), 0);
+    check_eq(ferry_guard_find(&guard, &e), 0);
     char *argv[] = {(char *)(uintptr_t) "/etc/passwd", NULL};
     ferry_qemu *q = NULL;
     char buf[64];
-    check_int(spawn(guard, argv, NULL, 0, &q, &e), 0);
-    check_int(ferry_qemu_started(q), -FERRY_EDEAD);
+    check_eq(spawn(guard, argv, NULL, 0, &q, &e), 0);
+    check_eq(ferry_qemu_started(q), -FERRY_EDEAD);
     ferry_evidence ev;
     ferry_qemu_evidence(q, buf, sizeof buf, &ev);
-    check_int(ev.exec_errno, EACCES);
+    check_eq(ev.exec_errno, EACCES);
     ferry_qemu_free(q);
 
     int before = settled_fds();
-    check_int(spawn("/no/guard", argv, NULL, 0, &q, &e), -FERRY_ENOENT);
+    check_eq(spawn("/no/guard", argv, NULL, 0, &q, &e), -FERRY_ENOENT);
     check_has(e.msg, "/no/guard");
-    check_int(settled_fds(), before);
+    check_eq(settled_fds(), before);
     return 0;
 }
 
 static void ends(void **state)
 {
     (void)state;
-    run_on_loop(ends_body, NULL);
+    run_on_uv(ends_body, NULL);
 }
 
 /* A host that ignores SIGCHLD has its children reaped by the kernel: only the guard can
@@ -249,8 +249,8 @@ static void ends_with_sigchld_ignored(void **state)
 {
     (void)state;
     signal(SIGCHLD, SIG_IGN);
-    run_on_loop(ends_body, NULL);
-    run_on_loop(kill_body, NULL);
+    run_on_uv(ends_body, NULL);
+    run_on_uv(kill_body, NULL);
     signal(SIGCHLD, SIG_DFL);
 }
 
@@ -261,7 +261,7 @@ static void surroundings(void **state)
     sigfillset(&all);
     signal(SIGTERM, SIG_IGN);
     pthread_sigmask(SIG_BLOCK, &all, &before); /* as the private thread does */
-    run_on_loop(surroundings_body, NULL);
+    run_on_uv(surroundings_body, NULL);
     pthread_sigmask(SIG_SETMASK, &before, NULL);
     signal(SIGTERM, SIG_DFL);
 }
@@ -269,16 +269,16 @@ static void surroundings(void **state)
 static void kills(void **state)
 {
     (void)state;
-    run_on_loop(kill_body, NULL);
-    run_on_loop(early_free_body, NULL);
-    run_on_loop(cancelled_free_body, NULL);
-    run_on_loop(lost_guard_body, NULL);
+    run_on_uv(kill_body, NULL);
+    run_on_uv(early_free_body, NULL);
+    run_on_uv(cancelled_free_body, NULL);
+    run_on_uv(lost_guard_body, NULL);
 }
 
 static void not_a_program(void **state)
 {
     (void)state;
-    run_on_loop(not_a_program_body, NULL);
+    run_on_uv(not_a_program_body, NULL);
 }
 
 /* Nothing of the tests above is left: this process has no children. */

@@ -2,7 +2,7 @@
  * says what no qemu would. The peer is a task at the other end of a socketpair. */
 #include "launch/qmp.h"
 
-#include "on_loop.h"
+#include "harness/real.h"
 
 #include "async/pipe.h"
 #include "base/auto.h"
@@ -45,13 +45,13 @@ static void open_pair(struct pair *p)
 {
     int fds[2];
     memset(p, 0, sizeof *p);
-    check_int(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fds), 0);
+    check_eq(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fds), 0);
     ferry_link *ours = NULL;
-    check_int(ferry_pipe_open(ferry_self_loop(), fds[0], 3, 0, &ours), 0);
-    check_int(ferry_pipe_open(ferry_self_loop(), fds[1], 3, 0, &p->peer), 0);
-    check_int(ferry_qmp_new(ours, on_event, p, &p->q), 0);
+    check_eq(ferry_pipe_open(ferry_self_loop(), fds[0], 3, 0, &ours), 0);
+    check_eq(ferry_pipe_open(ferry_self_loop(), fds[1], 3, 0, &p->peer), 0);
+    check_eq(ferry_qmp_new(ours, on_event, p, &p->q), 0);
     ferry_scope_open(&p->scope, FERRY_SCOPE_SUPERVISE);
-    check_int(ferry_spawn(&p->scope, "run", run_task, p), 0);
+    check_eq(ferry_spawn(&p->scope, "run", run_task, p), 0);
 }
 
 static void close_pair(struct pair *p)
@@ -64,14 +64,14 @@ static void close_pair(struct pair *p)
 static FERRY_CO void say(struct pair *p, const char *text)
 {
     struct iovec v = {(void *)(uintptr_t)text, strlen(text)};
-    check_int(ferry_link_write(p->peer, &v, 1), 0);
+    check_eq(ferry_link_write(p->peer, &v, 1), 0);
 }
 
 /* Waits until the client has sent `what`. */
 static FERRY_CO void hear(struct pair *p, const char *what)
 {
     FERRY_AUTO(buf) ferry_buf *b = NULL;
-    check_int(ferry_buf_new(4096, &b), 0);
+    check_eq(ferry_buf_new(4096, &b), 0);
     while (!memmem(b->data, b->len, what, strlen(what)))
         if (ferry_link_read(p->peer, b) <= 0) {
             check(!"the client hung up");
@@ -112,17 +112,17 @@ static FERRY_CO int talk_to_good_peer(void *arg)
 
     FERRY_AUTO(json) json_t *reply = NULL;
     ferry_error e = {0};
-    check_int(ferry_qmp_execute(p.q, "query-status", NULL, &reply, &e), 0);
+    check_eq(ferry_qmp_execute(p.q, "query-status", NULL, &reply, &e), 0);
     check_has(json_string_value(json_object_get(reply, "status")), "run}]\"[ning");
     check_has(ferry_qmp_version(p.q), "7.2.22");
     check_has(p.events, "STOP:- SHUTDOWN:guest-panic ");
 
     json_t *args = json_pack("{s:s}", "driver", "x");
-    check_int(ferry_qmp_execute(p.q, "device_add", args, NULL, &e), -FERRY_EIO);
+    check_eq(ferry_qmp_execute(p.q, "device_add", args, NULL, &e), -FERRY_EIO);
     check_has(e.msg, "device_add: no bus");
 
     close_pair(&p);
-    check_int(p.run_result, -FERRY_EPIPE);
+    check_eq(p.run_result, -FERRY_EPIPE);
     return 0;
 }
 
@@ -151,14 +151,14 @@ static FERRY_CO int expect_proto(void *arg)
     open_pair(&b->p);
     ferry_spawn(&b->p.scope, "peer", bad_peer, b);
     ferry_error e = {0};
-    check_int(ferry_qmp_execute(b->p.q, "quit", NULL, NULL, &e), -FERRY_EPROTO);
+    check_eq(ferry_qmp_execute(b->p.q, "quit", NULL, NULL, &e), -FERRY_EPROTO);
     check_has(e.msg, "quit");
     /* The reader has stopped; nobody takes what a chattering peer still sends. */
     ferry_scope_cancel(&b->p.scope, -FERRY_ECANCELED);
     ferry_scope_join(&b->p.scope);
     ferry_link_close(b->p.peer);
     ferry_qmp_free(b->p.q);
-    check_int(b->p.run_result, -FERRY_EPROTO);
+    check_eq(b->p.run_result, -FERRY_EPROTO);
     return 0;
 }
 
@@ -177,7 +177,7 @@ static void garbage(void **state)
     };
     for (size_t i = 0; i < sizeof lines / sizeof *lines; i++) {
         struct bad b = {.says = lines[i], .repeat = 1};
-        run_on_loop(expect_proto, &b);
+        run_on_uv(expect_proto, &b);
     }
 }
 
@@ -187,7 +187,7 @@ static void a_line_without_end(void **state)
     struct bad b = {.says =
                         "{\"event\": \"xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx",
                     .repeat = 10 * FERRY_QMP_LINE / 50};
-    run_on_loop(expect_proto, &b);
+    run_on_uv(expect_proto, &b);
 }
 
 /* jansson goes down by recursion; a coroutine's stack is small. */
@@ -199,7 +199,7 @@ static void nesting_without_end(void **state)
     deep[sizeof deep - 2] = '\n';
     deep[sizeof deep - 1] = '\0';
     struct bad b = {.says = deep, .repeat = 1};
-    run_on_loop(expect_proto, &b);
+    run_on_uv(expect_proto, &b);
 }
 
 /* ---- ends and cancels ---------------------------------------------------------------- */
@@ -222,8 +222,8 @@ static FERRY_CO int a_peer_that_hangs_up(void *arg)
     open_pair(&p);
     ferry_spawn(&p.scope, "peer", hang_up, &p);
     ferry_error e = {0};
-    check_int(ferry_qmp_execute(p.q, "quit", NULL, NULL, &e), -FERRY_EPIPE);
-    check_int(ferry_qmp_execute(p.q, "quit", NULL, NULL, &e), -FERRY_EPIPE);
+    check_eq(ferry_qmp_execute(p.q, "quit", NULL, NULL, &e), -FERRY_EPIPE);
+    check_eq(ferry_qmp_execute(p.q, "quit", NULL, NULL, &e), -FERRY_EPIPE);
     close_pair(&p);
     return 0;
 }
@@ -252,9 +252,9 @@ static FERRY_CO int a_cancelled_command(void *arg)
     ferry_error e = {0};
     ferry_scope_open(&s, 0);
     ferry_scope_deadline(&s, 50);
-    check_int(ferry_qmp_execute(p.q, "slow", NULL, NULL, &e), -FERRY_ETIMEDOUT);
+    check_eq(ferry_qmp_execute(p.q, "slow", NULL, NULL, &e), -FERRY_ETIMEDOUT);
     ferry_scope_join(&s);
-    check_int(ferry_qmp_execute(p.q, "quick", NULL, NULL, &e), 0);
+    check_eq(ferry_qmp_execute(p.q, "quick", NULL, NULL, &e), 0);
     close_pair(&p);
     return 0;
 }
@@ -262,14 +262,14 @@ static FERRY_CO int a_cancelled_command(void *arg)
 static void a_good_peer(void **state)
 {
     (void)state;
-    run_on_loop(talk_to_good_peer, NULL);
+    run_on_uv(talk_to_good_peer, NULL);
 }
 
 static void ends_and_cancels(void **state)
 {
     (void)state;
-    run_on_loop(a_peer_that_hangs_up, NULL);
-    run_on_loop(a_cancelled_command, NULL);
+    run_on_uv(a_peer_that_hangs_up, NULL);
+    run_on_uv(a_cancelled_command, NULL);
 }
 
 int main(void)

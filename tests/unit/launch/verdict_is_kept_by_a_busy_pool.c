@@ -6,7 +6,7 @@
 #include "launch/accel.h"
 #include "launch/prepare.h"
 
-#include "on_loop.h"
+#include "harness/real.h"
 
 #include <fcntl.h>
 #include <stdio.h>
@@ -50,7 +50,7 @@ static FERRY_CO int let_go(void *arg)
     static const char bytes[FERRY_POOL_SHARE];
     (void)arg;
     ferry_sleep(BUSY_MS);
-    check_int(write(gate[1], bytes, sizeof bytes), sizeof bytes);
+    check_eq(write(gate[1], bytes, sizeof bytes), sizeof bytes);
     return 0;
 }
 
@@ -91,7 +91,7 @@ static void by_a_busy_pool(void **state)
     assert_non_null(mkdtemp(home));
     setenv("XDG_CACHE_HOME", home, 1);
     assert_int_equal(pipe2(gate, O_CLOEXEC), 0);
-    run_on_loop(body, NULL);
+    run_on_uv(body, NULL);
     snprintf(command, sizeof command, "rm -r %s", home);
     assert_int_equal(system(command), 0);
 }

@@ -28,9 +28,12 @@ void run_body_on_uv(void **state);
 #define check(cond) check_at((cond), #cond, __FILE__, __LINE__)
 #define check_eq(a, b)                                                                 \
     check_eq_at((long long)(a), (long long)(b), #a, __FILE__, __LINE__)
+#define check_has(text, part) check_has_at((text), (part), __FILE__, __LINE__)
 
 bool check_at(bool ok, const char *what, const char *file, int line);
 bool check_eq_at(long long a, long long b, const char *what, const char *file, int line);
+/* `part` occurs in `text`. */
+bool check_has_at(const char *text, const char *part, const char *file, int line);
 
 /* Lets every other task run until it waits for something outside. */
 FERRY_CO void let_others_park(void);
@@ -40,6 +43,9 @@ bool somebody_reads(int fd);
 
 /* Descriptors this process has open. */
 int count_fds(void);
+/* Waits for the process to be gone or a zombie: 0, or -ETIMEDOUT after ms. Does not need to
+ * be its parent. */
+int wait_gone(int pid, int ms);
 
 /* A new temporary directory's path, and its removal with what is in it. */
 char *scratch_new(void);

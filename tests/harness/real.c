@@ -1,9 +1,10 @@
 /* See real.h. */
-#include "real.h"
+#include "harness/real.h"
 
 #include <dirent.h>
 #include <errno.h>
 #include <ftw.h>
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -32,6 +33,16 @@ bool check_eq_at(long long a, long long b, const char *what, const char *file, i
         fprintf(stderr, "%s:%d: %s is %lld, not %lld\n", file, line, what, a, b);
     }
     return a == b;
+}
+
+bool check_has_at(const char *text, const char *part, const char *file, int line)
+{
+    bool ok = strstr(text, part);
+    if (!ok) {
+        failures++;
+        fprintf(stderr, "%s:%d: \"%s\" does not say \"%s\"\n", file, line, text, part);
+    }
+    return ok;
 }
 
 struct body {
@@ -151,6 +162,17 @@ int count_fds(void)
         n++;
     closedir(d);
     return n - 3; /* ".", ".." and the directory itself */
+}
+
+int wait_gone(int pid, int ms)
+{
+    int fd = (int)syscall(SYS_pidfd_open, pid, 0);
+    if (fd < 0)
+        return errno == ESRCH ? 0 : -errno;
+    struct pollfd p = {.fd = fd, .events = POLLIN};
+    int n = poll(&p, 1, ms);
+    close(fd);
+    return n == 1 ? 0 : -ETIMEDOUT;
 }
 
 char *scratch_new(void)
