@@ -298,7 +298,10 @@ static void timeout_is_a_failure_of_its_own(void **state)
 static void launch_is_cancelled_at_any_phase(void **state)
 {
     static const char *const phases[] = {"waiting", "starting qemu", "booting"};
-    ferry_vm_opts o = {.size = sizeof o, .qemu = still_qemu(), .accel = FERRY_ACCEL_TCG};
+    ferry_vm_opts o = {.size = sizeof o,
+                       .qemu = still_qemu(),
+                       .accel = FERRY_ACCEL_TCG,
+                       .templates = FERRY_TEMPLATE_NEVER};
     ferry_vm *still = NULL;
     vm_shutdown();
     assert_ok(ferry_vm_new(ctx, &o, &still, &err));

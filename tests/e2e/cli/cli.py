@@ -29,6 +29,8 @@ SLOWLY = ("--limit-rate", "4M")
 os.umask(0o022)
 # Two cores that others use too, and a guest that is emulated.
 PATIENCE = 120
+# In the environment of what a test starts: its scratch directory.
+MARK = "GFERRY_TEST"
 # `create --fs` puts its partition here.
 PARTITION = 1 << 20
 
@@ -67,6 +69,20 @@ def random_file(path, size):
     return path
 
 
+def proc(pid, name):
+    with open(f"/proc/{pid}/{name}", "rb") as file:
+        return file.read()
+
+
+def makes_template(pid):
+    """Is it, or a parent of it, a gferry that was left behind for that?"""
+    while pid > 1:
+        if proc(pid, "cmdline").startswith(b"gferry\0template\0build"):
+            return True
+        pid = int(proc(pid, "stat").rpartition(b")")[2].split()[1])
+    return False
+
+
 class Case(unittest.TestCase):
     """A test with a scratch directory, which no process may outlive."""
 
@@ -74,6 +90,7 @@ class Case(unittest.TestCase):
         scratch = tempfile.TemporaryDirectory(prefix="gferry-cli-")
         self.addCleanup(scratch.cleanup)
         self.dir = scratch.name
+        os.environ[MARK] = self.dir
         self.addCleanup(self.no_process_is_left)
 
     def path(self, name):
@@ -100,14 +117,19 @@ class Case(unittest.TestCase):
         return path
 
     def processes(self):
-        """Those that have our scratch directory on their command line: qemu and guard."""
-        mine = os.fsencode(self.dir)
+        """Those of gferry that this test has started: itself, guard and qemu. They have our mark in
+        their environment (under a template no drive is on qemu's command line), or our scratch
+        directory on the command line (libvirt's qemu has an environment of its own). The process
+        that a gferry leaves behind to make a template is nobody's."""
+        mark = b"\0" + os.fsencode(f"{MARK}={self.dir}") + b"\0"
         found = []
-        for pid in filter(str.isdigit, os.listdir("/proc")):
+        for pid in map(int, filter(str.isdigit, os.listdir("/proc"))):
             try:
-                with open(f"/proc/{pid}/cmdline", "rb") as file:
-                    if mine in file.read() and int(pid) != os.getpid():
-                        found.append(int(pid))
+                ours = os.fsencode(self.dir) in proc(pid, "cmdline")
+                if not ours and proc(pid, "comm").startswith((b"gferry", b"qemu-system")):
+                    ours = mark in b"\0" + proc(pid, "environ") and not makes_template(pid)
+                if ours and pid != os.getpid():
+                    found.append(pid)
             except OSError:
                 pass  # it has just ended
         return found
