@@ -64,6 +64,9 @@ class Domains(libvirtd.Case):
         run = self.gferry(daemon, "-d", "web", "--connect", "qemu:///nowhere", "ls", ":",
                           code=1, backend="direct")
         self.assertIn("qemu:///nowhere", run.stderr)
+
+    def test_without_a_libvirtd_the_next_step_is_named(self):
+        daemon = self.daemon()
         daemon.stop()
         run = self.web(daemon, "ls", ":", code=1)
         self.assertIn("cannot be reached", run.stderr)
