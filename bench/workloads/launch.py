@@ -28,8 +28,6 @@ def peers(_, m):
     return launch(False)(_, m, "libguestfs")
 
 
-
-
 def pss_mib(pid):
     with open("/proc/%d/smaps_rollup" % pid) as f:
         for line in f:
@@ -57,12 +55,12 @@ def group(size):
     few = {"ours": 3}
     return Group("launch", "Launches", [
         Workload("launch-cold", "cold launch", "s", {"ours": launch(False), "libguestfs": peers},
-                 rounds={"libguestfs": 3}, target=4),
+                 rounds={"libguestfs": 3}, target=6),
         Workload("launch-template", "launch from a template", "s", {"ours": launch(True)},
-                 base="launch-cold", target=12),
-        Workload("shutdown", "shutdown", "s", {"ours": None, "libguestfs": None}),
+                 base="launch-cold", target=30),
+        Workload("shutdown", "shutdown", "s", {"ours": None, "libguestfs": None}, limit=0.2),
         Workload("together", "%d launches from a template, together" % TOGETHER, "s",
-                 {"ours": together}, rounds=few),
-        Workload("pss", "PSS of each of the %d" % TOGETHER, "MiB", {"ours": None}),
-        Workload("idle", "CPU of one that is idle", "%", {"ours": None}),
+                 {"ours": together}, rounds=few, limit=3),
+        Workload("pss", "PSS of each of the %d" % TOGETHER, "MiB", {"ours": None}, limit=60),
+        Workload("idle", "CPU of one that is idle", "%", {"ours": None}, limit=1),
     ])

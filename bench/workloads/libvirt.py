@@ -33,6 +33,6 @@ def group(size):
     return Group("libvirt", "By way of libvirt", [
         Workload("libvirt-launch", "cold launch", "s",
                  {"ours": launch("ours"), "libguestfs": launch("libguestfs")},
-                 rounds={"ours": 2, "libguestfs": 2}),
+                 rounds={"ours": 2, "libguestfs": 2}, target=5),
         Workload("libvirt-shutdown", "shutdown", "s", {"ours": None, "libguestfs": None}),
     ])
