@@ -10,7 +10,7 @@
  * cancelled call holds no mount busy. What takes long works in steps and looks at
  * ferryd_stop() between them. A disk that hangs for ever keeps its call, not the loop: the
  * host gives such a call up on its own clock. What still waits for a thread is taken back by a
- * cancel: behind it are the reads and writes of 4 MiB of every other transfer. */
+ * cancel: behind it are the reads and writes of 2 MiB of every other transfer. */
 #ifndef FERRYD_BLOCK_H
 #define FERRYD_BLOCK_H
 

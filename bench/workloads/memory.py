@@ -6,7 +6,7 @@ from workload import Group, Workload, text_of_mib
 from .common import clean, session
 
 SIZES = (16, 2048)
-LIMIT_MIB, LANE_MIB = 48, 64  # the lane: two directions of 8 slots of 4 MiB, shared with qemu
+LIMIT_MIB, LANE_MIB = 48, 32  # the lane: two directions of 8 slots of 2 MiB, shared with qemu
 
 
 def peak(mib, way):

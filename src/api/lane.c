@@ -11,11 +11,11 @@
 #include <string.h>
 #include <sys/mman.h>
 
-/* 4 MiB: a slot costs the guest a dozen changes of threads, which under TCG are dear: with 2 MiB a
- * download takes a quarter more of qemu's CPU (docs/performance.md). With 8 a file of 64 MiB would be too
- * few pieces to overlap. 8: one transfer has 4 (proto/lane.h), one being filled, one on its way, and
- * two being written. */
-static const ferry_lane_shape shape = {.slot = 4 * 1024 * 1024, .up = 8, .down = 8};
+/* 2 MiB: a slot costs the guest a dozen changes of threads, which under TCG are dear; but a cancel waits for
+ * the end of what is being read or written. With 4 MiB an upload is a tenth faster, and the slowest cancels
+ * take up to twice as long (docs/performance.md). 8: one transfer has 4 (proto/lane.h), one being filled, one
+ * on its way, and two being written. */
+static const ferry_lane_shape shape = {.slot = 2 * 1024 * 1024, .up = 8, .down = 8};
 
 static bool is_off(void)
 {

@@ -21,7 +21,7 @@
  * busy each. */
 #define FERRY_POOL_SHARE 4
 
-/* And beside them, for what is in a hurry (fs.h): four reads of 4 MiB each from a slow disk are
+/* And beside them, for what is in a hurry (fs.h): four reads of 2 MiB each from a slow disk are
  * soon longer than a cancel may take. */
 #define FERRY_POOL_SPARE 1
 

@@ -85,7 +85,7 @@ static void what_cannot_be_is_told(struct guest *g)
 }
 
 /* A host that has seen enough resets; the daemon's reply comes, and the next call works. The file is
- * longer than PIECES_READ of the largest pieces, 4 MiB, and half as many that may be on their way: it is
+ * longer than PIECES_READ of the largest pieces, and as many that may be on their way: it is
  * never done. */
 #define LARGE (64 * MIB)
 #define PIECES_READ 10

@@ -80,7 +80,7 @@ static FERRY_CO int conn_task(void *arg)
 /* Memory stands for the device of an appliance: the daemon maps it behind the head. */
 static FERRY_CO int open_lane(struct guest *g)
 {
-    static const ferry_lane_shape shape = {.slot = 4 * 1024 * 1024, .up = 8, .down = 8};
+    static const ferry_lane_shape shape = {.slot = 2 * 1024 * 1024, .up = 8, .down = 8};
     size_t len = (size_t)ferry_lane_bytes(&shape);
     ferry_lane_map *m = NULL;
     int fd = memfd_create("guest", MFD_CLOEXEC);
