@@ -108,8 +108,7 @@ def measure(todo, args, work, save):
     if "libguestfs" in names:
         build_peers_appliance(m.image("first", 64), work)
     for group, group_workloads in todo:
-        Runner(m, names, args.rounds, results).run(group, group_workloads)
-        save(results.workloads)
+        Runner(m, names, args.rounds, results, save).run(group, group_workloads)
 
 
 def load(path):
@@ -129,7 +128,7 @@ class Report:
         self.content["cancel"] = load(CANCEL_JSON) if os.path.exists(CANCEL_JSON) else {}
 
     def save(self, measured):
-        """After each group, so that what was measured is not lost with what comes."""
+        """Whenever there is more, so that what was measured is not lost with what comes."""
         merged = {**self.content["workloads"], **measured}
         self.content["workloads"] = {n: merged[n] for n in self.order if n in merged}
         if self.path:

@@ -9,8 +9,10 @@ from side import SideError
 
 
 class Runner:
-    def __init__(self, m, names, rounds, results):
-        self.m, self.names, self.rounds, self.results = m, names, rounds, results
+    """save(what has been measured) is called after each workload's round: a run may be cut short."""
+
+    def __init__(self, m, names, rounds, results, save):
+        self.m, self.names, self.rounds, self.results, self.save = m, names, rounds, results, save
 
     def run(self, group, workloads):
         log("== %s" % group.name)
@@ -28,6 +30,7 @@ class Runner:
         for name in in_order(sides, number):
             if number < workload.rounds.get(name, self.rounds):
                 self.sample(session, workload, name)
+        self.save(self.results.workloads)
 
     def sample(self, session, workload, name):
         os.sync()  # what the last one has left to be written is not this one's

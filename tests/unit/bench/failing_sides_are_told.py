@@ -50,7 +50,7 @@ class FailingSides(unittest.TestCase):
         group = Group("g", "G", [first, second], lambda m, names: self.session)
         results = Results({"command": "c", "commit": "1", "machine": "m"})
         results.know(group, group.workloads)
-        Runner(None, ["ours", "libguestfs"], rounds, results).run(group, group.workloads)
+        Runner(None, ["ours", "libguestfs"], rounds, results, lambda measured: None).run(group, group.workloads)
         return results.workloads
 
     def test_all_of_it(self):
