@@ -188,7 +188,8 @@ void copy_start_tree(struct copy *c, struct entry *e, copy_tree_start *start)
                                   .name = e->name,
                                   .archive = c->s->o->archive,
                                   .keep_suid = c->s->o->keep_suid,
-                                  .keep_going = 1};
+                                  .keep_going = 1,
+                                  .verify = c->s->o->verify};
     struct tree *t = calloc(1, sizeof *t);
     if (!t) {
         say_no_memory();

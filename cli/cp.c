@@ -50,7 +50,7 @@ static const char help[] =
     "      --verify          compare checksums of what was sent and what arrived "
     "before "
     "a\n"
-    "                        file gets its name; not with -r\n"
+    "                        file gets its name; of a directory, when all has arrived\n"
     "      --limit-rate RATE copy at most so many bytes a second, all files together\n"
     "                        (500K, 20M)\n"
     "\n"
@@ -154,8 +154,6 @@ static int check_sides(struct operands *ops)
 static int check_partials(const struct options *o, const struct operands *ops)
 {
     const char *option = o->resume ? "--resume" : "--keep-partial";
-    if (o->verify && o->recursive)
-        return say_usage("--verify: not with -r; name the files");
     if (!o->keep_partial)
         return STATUS_OK;
     if (ops->src[0].kind == SIDE_STDIO || ops->dst.kind == SIDE_STDIO)

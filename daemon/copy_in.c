@@ -11,6 +11,7 @@
 #include "root.h"
 
 #include "base/auto.h"
+#include "proto/seal.h"
 #include "tree/builder.h"
 
 #include <fcntl.h>
@@ -22,6 +23,7 @@ struct copy_in {
     const fx_copy_in_args *args;
     int root;
     ferry_tree_builder *builder;
+    ferry_seal seal;
     ferry_slice piece;
     ferry_buf *problems; /* records for the host, of the last job; NULL: none */
     int r;               /* of a job */
@@ -109,7 +111,7 @@ static FERRY_CO int receive(struct copy_in *t)
 {
     for (;;) {
         ferry_piece p = {0};
-        int r = ferry_stream_read(t->call->stream, &p);
+        int r = ferry_seal_read(&t->seal, t->call->stream, &p);
         if (r == 0)
             r = work(t, end_run);
         if (r <= 0)
@@ -131,6 +133,9 @@ static int failed(const struct copy_in *t, int r, ferry_error *e)
     if (t->builder)
         ferry_tree_builder_path(t->builder, path, sizeof path);
     const char *slash = a->directory[strlen(a->directory) - 1] == '/' ? "" : "/";
+    if (t->seal.broken)
+        return ferryd_failf(t->call, e, -FERRY_EIO, "%s%s%s: " FERRY_SEAL_BROKEN,
+                            a->directory, slash, a->name);
     return ferryd_failf(t->call, e, r, "%s%s%s%s%s: %s", a->directory,
                         t->builder ? slash : "", t->builder ? a->name : "",
                         *path ? "/" : "", path, ferry_strerror(r));
@@ -141,6 +146,7 @@ static FERRY_CO void clean_up(struct copy_in *t)
     if (t->builder)
         ferryd_clean_up(free_run, t);
     ferry_buf_unref(t->problems);
+    ferry_seal_done(&t->seal);
 }
 
 int ferryd_copy_in(struct ferryd_call *c, const fx_copy_in_args *a, fx_copy_in_ret *ret,
@@ -153,13 +159,15 @@ int ferryd_copy_in(struct ferryd_call *c, const fx_copy_in_args *a, fx_copy_in_r
         return r;
     t.root = root->fd;
     r = work(&t, open_run);
+    if (r == 0 && a->verify)
+        r = ferry_seal_init(&t.seal);
     if (r == 0)
         r = receive(&t);
     if (r == 0) {
         ret->value = ferry_tree_builder_made(t.builder)->files;
         ferry_stream_finish(c->stream);
     } else {
-        failed(&t, r, e);
+        r = failed(&t, r, e);
     }
     clean_up(&t);
     return r;

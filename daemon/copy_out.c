@@ -5,6 +5,7 @@
 #include "root.h"
 
 #include "base/auto.h"
+#include "proto/seal.h"
 #include "tree/reader.h"
 
 #include <string.h>
@@ -14,6 +15,7 @@ struct copy_out {
     const fx_copy_out_args *args;
     int root;
     ferry_tree_reader *reader;
+    ferry_seal seal;
     ferry_buf *piece;
     int r; /* of a job */
 };
@@ -59,7 +61,8 @@ static FERRY_CO int send_piece(struct copy_out *t)
         ferry_buf_unref(b);
         return 0;
     }
-    return ferry_stream_write(t->call->stream, (ferry_slice){b, b->data, b->len});
+    return ferry_seal_write(&t->seal, t->call->stream,
+                            (ferry_slice){b, b->data, b->len});
 }
 
 static FERRY_CO int send_all(struct copy_out *t)
@@ -72,7 +75,9 @@ static FERRY_CO int send_all(struct copy_out *t)
         if (more < 0)
             return more;
         r = send_piece(t);
-        if (r < 0 || !more)
+        if (r == 0 && !more)
+            return ferry_seal_finish(&t->seal, t->call->stream);
+        if (r < 0)
             return r;
     }
 }
@@ -92,6 +97,7 @@ static FERRY_CO void clean_up(struct copy_out *t)
     if (t->reader)
         ferryd_clean_up(free_run, t);
     ferry_buf_unref(t->piece);
+    ferry_seal_done(&t->seal);
 }
 
 int ferryd_copy_out(struct ferryd_call *c, const fx_copy_out_args *a,
@@ -104,12 +110,13 @@ int ferryd_copy_out(struct ferryd_call *c, const fx_copy_out_args *a,
         return r;
     t.root = root->fd;
     r = work(&t, open_run);
+    if (r == 0 && a->verify)
+        r = ferry_seal_init(&t.seal);
     if (r == 0)
         r = send_all(&t);
     if (r == 0) {
         uint64_t bytes;
         ferry_tree_reader_count(t.reader, &ret->value, &bytes);
-        ferry_stream_finish(c->stream);
     } else {
         failed(&t, r, e);
     }

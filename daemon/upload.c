@@ -439,9 +439,8 @@ static FERRY_CO int run_upload(struct upload *u, ferry_error *e)
         r = ferry_seal_init(&u->in.seal);
     if (r == 0)
         r = upload(u);
-    if (r == -EBADMSG)
-        return ferryd_failf(u->call, e, -FERRY_EIO,
-                            "%s: the checksum of what arrived is another",
+    if (r < 0 && u->in.seal.broken)
+        return ferryd_failf(u->call, e, -FERRY_EIO, "%s: " FERRY_SEAL_BROKEN,
                             u->args->path);
     return r < 0 ? ferryd_fail(u->call, e, r, u->args->path) : 0;
 }

@@ -29,7 +29,11 @@ extern "C" {
  * archive     owners, exact permissions, ACLs, all attributes
  * keep_suid   set-user-ID, set-group-ID, sticky bits and capabilities
  * keep_going  an entry that cannot be copied does not end the op: ferry_copy_problem()
- * priority    ferry_priority: beside other transfers of the VM (guestferry/op.h) */
+ * priority    ferry_priority: beside other transfers of the VM (guestferry/op.h)
+ * verify      both sides compute a checksum (XXH64) of all that is sent, names and attributes too, while
+ *             it is; they are compared at the end. Another one: FERRY_EIO, and what has been made by then,
+ *             whole files only, stays and is not to be trusted. Against bytes that change on their way, as
+ *             for a single file (guestferry/transfer.h) */
 typedef struct ferry_copy_opts {
     size_t size;
     const char *name;
@@ -37,6 +41,7 @@ typedef struct ferry_copy_opts {
     int keep_suid;
     int keep_going;
     int priority;
+    int verify;
 } ferry_copy_opts;
 
 /* Copies a file, link or directory of the host, with all that is in it, into remotedir, which must be a

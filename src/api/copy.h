@@ -5,6 +5,7 @@
 #include "api/call.h"
 #include "api/meter.h"
 #include "api/tree_work.h"
+#include "proto/seal.h"
 
 #include <guestferry/tree.h>
 
@@ -12,6 +13,7 @@ typedef struct ferry_copy {
     ferry_tree_work *work; /* what, from where, to where */
     ferry_copy_opts opts;  /* without name */
     ferry_stream *stream;
+    ferry_seal seal;
     ferry_meter meter;
     int heard; /* copy_in: how listening to the daemon ended */
 } ferry_copy;

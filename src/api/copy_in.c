@@ -104,14 +104,13 @@ static FERRY_CO int send_all(ferry_op *op, ferry_copy *c, ferry_error *e)
             continue;
         ferry_slice all = {b, b->data, b->len};
         ferry_take(&b);
-        r = ferry_stream_write(c->stream, all);
+        r = ferry_seal_write(&c->seal, c->stream, all);
         if (r == 0)
             r = ferry_pace_pay(&op->vm->pace, &c->meter, all.len);
         if (r < 0)
             return r;
     }
-    ferry_stream_finish(c->stream);
-    return 0;
+    return ferry_seal_finish(&c->seal, c->stream);
 }
 
 /* A record of the daemon's. It sends nothing but what was left out. */
@@ -188,7 +187,8 @@ static FERRY_CO int call(ferry_op *op, ferry_copy *c, ferry_error *e)
     fx_copy_in_args args = {.directory = c->work->dir,
                             .name = c->work->name,
                             .keep = c->work->keep,
-                            .keep_going = c->opts.keep_going != 0};
+                            .keep_going = c->opts.keep_going != 0,
+                            .verify = c->opts.verify != 0};
     int r = ferry_call_encode(&ferry_desc_copy_in, &args, &body);
     if (r < 0)
         return ferry_fail(e, r, "copy_in", "%s: %s", c->work->dir, ferry_strerror(r));
@@ -224,7 +224,11 @@ static FERRY_CO int run_copy_in(ferry_op *op, ferry_error *e)
     r = list_disks(op->vm, c->work);
     if (r == 0)
         r = ferry_tree_work_step(c->work, open_step, NULL);
-    return r < 0 ? ferry_copy_failed(c, "copy_in", r, e) : call(op, c, e);
+    if (r == 0 && c->opts.verify)
+        r = ferry_seal_init(&c->seal);
+    r = r < 0 ? ferry_copy_failed(c, "copy_in", r, e) : call(op, c, e);
+    ferry_seal_done(&c->seal);
+    return r;
 }
 
 int ferry_copy_in_start(ferry_vm *vm, const char *localpath, const char *remotedir,

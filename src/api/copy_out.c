@@ -76,7 +76,10 @@ static FERRY_CO int receive_all(ferry_op *op, ferry_copy *c, ferry_error *e)
 {
     for (;;) {
         ferry_piece p = {0};
-        int r = ferry_stream_read(c->stream, &p);
+        int r = ferry_seal_read(&c->seal, c->stream, &p);
+        if (c->seal.broken)
+            return ferry_fail(e, -FERRY_EIO, "copy_out", "%s: " FERRY_SEAL_BROKEN,
+                              c->work->src);
         if (r <= 0)
             return r;
         size_t len = p.data.len;
@@ -117,7 +120,10 @@ static FERRY_CO int call(ferry_op *op, ferry_copy *c, ferry_error *e)
 {
     FERRY_AUTO(stream) ferry_stream *st = NULL;
     ferry_buf *body = NULL;
-    fx_copy_out_args args = {.path = c->work->src, .keep = c->work->keep, .count = true};
+    fx_copy_out_args args = {.path = c->work->src,
+                             .keep = c->work->keep,
+                             .count = true,
+                             .verify = c->opts.verify != 0};
     int r = ferry_call_encode(&ferry_desc_copy_out, &args, &body);
     if (r < 0)
         return ferry_fail(e, r, "copy_out", "%s: %s", c->work->src, ferry_strerror(r));
@@ -136,10 +142,13 @@ static FERRY_CO int run_copy_out(ferry_op *op, ferry_error *e)
         return r;
     ferry_op_phase(op, "opening");
     r = ferry_tree_work_step(c->work, open_step, NULL);
+    if (r == 0 && c->opts.verify)
+        r = ferry_seal_init(&c->seal);
     if (r == 0)
         r = call(op, c, e);
     else if (r != -FERRY_ECANCELED && r != -FERRY_ETIMEDOUT)
         ferry_fail(e, r, "copy_out", "%s: %s", c->work->dir, ferry_strerror(r));
+    ferry_seal_done(&c->seal);
     if (r < 0)
         ferry_tree_work_drop(c->work);
     return r;

@@ -76,9 +76,9 @@ static FERRY_CO int receive_all(struct download *d, ferry_error *e)
     for (;;) {
         ferry_piece p = {0};
         int r = ferry_seal_read(&d->seal, d->stream, &p);
-        if (r == -EBADMSG)
-            return ferry_fail(e, -FERRY_EIO, "download",
-                              "%s: the checksum of what arrived is another", d->src);
+        if (d->seal.broken)
+            return ferry_fail(e, -FERRY_EIO, "download", "%s: " FERRY_SEAL_BROKEN,
+                              d->src);
         if (r <= 0)
             return r;
         want_lane(d);

@@ -100,19 +100,27 @@ static int release(ferry_seal *s, ferry_piece *ret)
     return 1;
 }
 
-/* After END: what is held ends in the digest. */
-static int finish(ferry_seal *s, ferry_piece *ret)
+/* What is held ends in the digest. Is it ours? */
+static bool digest_is_right(ferry_seal *s)
 {
     uint8_t ours[FERRY_SEAL_SIZE];
     ferry_slice *d = &s->held.data;
     if (!s->holds || s->held.hole || d->len < FERRY_SEAL_SIZE)
-        return -EBADMSG;
+        return false;
     d->len -= FERRY_SEAL_SIZE;
-    const uint8_t *theirs = d->data + d->len;
     add_data(s, d);
     digest(s, ours);
-    if (memcmp(ours, theirs, FERRY_SEAL_SIZE) != 0)
+    return memcmp(ours, d->data + d->len, FERRY_SEAL_SIZE) == 0;
+}
+
+/* After END. */
+static int finish(ferry_seal *s, ferry_piece *ret)
+{
+    ferry_slice *d = &s->held.data;
+    if (!digest_is_right(s)) {
+        s->broken = true;
         return -EBADMSG;
+    }
     s->ended = true;
     s->holds = false;
     if (d->len == 0) {

@@ -42,8 +42,14 @@ static char *listing(const char *name)
 static void there_and_back(void **state)
 {
     (void)state;
-    const ferry_copy_opts in = {.size = sizeof in, .name = "there", .archive = 1};
-    const ferry_copy_opts out = {.size = sizeof out, .name = "back", .archive = 1};
+    const ferry_copy_opts in = {.size = sizeof in,
+                                .name = "there",
+                                .archive = 1,
+                                .verify = 1};
+    const ferry_copy_opts out = {.size = sizeof out,
+                                 .name = "back",
+                                 .archive = 1,
+                                 .verify = 1};
     make_tree("tree");
     if (geteuid() == 0)
         host("cd '%s' && chown 12:34 a && chown -h 56:78 abs && chown 90:91 d",

@@ -11,6 +11,7 @@
  * written is made read-only first, as in tests/unit/daemon/confine.c, for it runs as root. */
 #include "async/pipe.h"
 #include "base/auto.h"
+#include "harness/mangle.h"
 #include "launch/argv.h"
 #include "launch/qmp.h"
 #include "root.h"
@@ -123,6 +124,8 @@ static int serve(uv_loop_t *uv)
     if (r == 0)
         r = ferry_pipe_open(loop, FERRY_FD_CHANNEL, FERRY_PIPE_READ | FERRY_PIPE_WRITE,
                             0, &life.link);
+    if (r == 0 && getenv("FERRY_BARE_MANGLE"))
+        r = mangle(&life.link);
     if (r == 0)
         r = ferryd_new(loop, ROOT, &life.d);
     if (r == 0)

@@ -43,9 +43,9 @@ class Trees(cli.Case):
         # Into a directory that is there: below it. And once more, over what is there.
         os.mkdir(self.path("into"))
         for _ in range(2):
-            cli.gferry("cp", "-r", f"{image}:/tree", self.path("into"))
+            cli.gferry("cp", "-r", "--verify", f"{image}:/tree", self.path("into"))
             self.same(tree, self.path("into/tree"))
-        cli.gferry("cp", "-r", tree, f"{image}:/")
+        cli.gferry("cp", "-r", "--verify", tree, f"{image}:/")
         self.assertNotIn("tree", self.names_in(image, "/tree"))
 
     def test_special_bits_when_asked_for(self):

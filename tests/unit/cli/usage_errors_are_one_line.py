@@ -54,7 +54,6 @@ class Usage(unittest.TestCase):
             ("cp --resume - b.img:/x", "--resume: not with '-'"),
             ("cp --keep-partial a.img:/x -", "--keep-partial: not with '-'"),
             ("cp -r --resume a.img:/x .", "--resume: not with -r"),
-            ("cp -r --verify x a.img:/", "--verify: not with -r"),
             ("cp -a --keep-partial x a.img:/", "--keep-partial: not with -r"),
             ("cp ./nothing:/here .", "no image './nothing'"),
             ("ls", "IMAGE is missing"),
