@@ -1,6 +1,8 @@
 /* Blocking work: see block.h. */
 #include "block.h"
 
+#include "async/work.h"
+
 int ferryd_block(void (*fn)(void *arg), void *arg)
 {
     return ferry_work_joined(fn, arg, FERRY_WORK_IN_TURN);

@@ -2,6 +2,7 @@
 #include "api/sink_keep.h"
 
 #include "async/scope.h"
+#include "async/work.h"
 #include "base/auto.h"
 #include "base/digest.h"
 #include "base/partial.h"

@@ -3,6 +3,7 @@
 #include "api/sink_path.h"
 
 #include "api/sink_keep.h"
+#include "async/work.h"
 #include "base/auto.h"
 #include "base/partial.h"
 

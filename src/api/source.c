@@ -2,6 +2,7 @@
 #include "api/source.h"
 
 #include "async/pipe.h"
+#include "async/work.h"
 #include "base/auto.h"
 #include "base/error.h"
 

@@ -2,6 +2,7 @@
 #include "api/tree_work.h"
 
 #include "async/scope.h"
+#include "async/work.h"
 #include "base/auto.h"
 #include "base/error.h"
 

@@ -3,6 +3,7 @@
 
 #include "api/call.h"
 #include "api/meter.h"
+#include "async/work.h"
 #include "base/auto.h"
 #include "base/bytes.h"
 #include "base/digest.h"

@@ -66,34 +66,4 @@ FERRY_CO int ferry_fs_sync(ferry_file *f);
 FERRY_CO int ferry_fs_rename(const char *from, const char *to);
 FERRY_CO int ferry_fs_unlink(const char *path);
 
-/* Any other blocking work: a job is embedded in a heap struct that holds its arguments and
- * results, counted because the pool may still be running it when its task is gone.
- *
- *     struct lookup { ferry_job job; char *path; struct stat st; int r; };
- *
- * run() is called on a pool thread and touches nothing but the job; free() when the last
- * reference goes, on the loop's thread, or on the pool's if the loop has gone before the
- * job was through. ferry_job_init gives the caller one reference. */
-typedef struct ferry_job {
-    unsigned refs;
-    void (*run)(struct ferry_job *job);
-    void (*free)(struct ferry_job *job);
-} ferry_job;
-
-void ferry_job_init(ferry_job *job, void (*run)(ferry_job *),
-                    void (*release)(ferry_job *));
-void ferry_job_unref(ferry_job *job);
-
-/* 0 when run() has run, or the cancel code (it may run yet, then the pool's reference keeps
- * the job). */
-FERRY_CO int ferry_work(ferry_job *job);
-
-/* The opposite of an orphan: what has begun is waited for, whatever the task is told meanwhile, so
- * that arg may be on its stack; what has not never will. 0: run(arg) has run. Else, and then it has
- * not: the cancel code, or -ENOMEM. In a hurry: before whatever waits for the pool, and with a
- * thread more. For cleaning up. */
-enum ferry_work_pace { FERRY_WORK_IN_TURN, FERRY_WORK_IN_A_HURRY };
-FERRY_CO int ferry_work_joined(void (*run)(void *arg), void *arg,
-                               enum ferry_work_pace pace);
-
 #endif

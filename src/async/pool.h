@@ -11,7 +11,7 @@
  *
  * Threads begin when there is work and none is idle, and end with the pool. One that hangs in a job
  * nobody waits for any more is replaced (ferry_pool_replace), within bounds. Used by
- * fs.c; everything but run() and drop() happens on the loop's thread. */
+ * request.c; everything but run() and drop() happens on the loop's thread. */
 #ifndef FERRY_ASYNC_POOL_H
 #define FERRY_ASYNC_POOL_H
 

@@ -5,8 +5,8 @@
  * libvirt does in the meantime is not waited for on the loop. */
 #include "launch/libvirt.h"
 
-#include "async/fs.h"
 #include "async/pipe.h"
+#include "async/work.h"
 #include "base/auto.h"
 #include "base/error.h"
 #include "launch/libvirt/plugin.h"

@@ -2,8 +2,8 @@
  * read: a cancelled launch leaves while they still run. */
 #include "launch/prepare.h"
 
-#include "async/fs.h"
 #include "async/scope.h"
+#include "async/work.h"
 #include "base/auto.h"
 #include "base/error.h"
 #include "base/list.h"

@@ -6,8 +6,8 @@
  *        | cont                       the guest's first instruction
  *        | greet                      the daemon says HELLO again
  *        '-> the drives, one by one, as blockdev-add and device_add */
-#include "async/fs.h"
 #include "async/scope.h"
+#include "async/work.h"
 #include "base/auto.h"
 #include "base/error.h"
 #include "base/list.h"

@@ -5,8 +5,8 @@
  *        -> both to disk, digested on the way (template_save.c)
  *
  * Nothing of a user has been in this guest, and nothing of it goes on. */
-#include "async/fs.h"
 #include "async/scope.h"
+#include "async/work.h"
 #include "base/auto.h"
 #include "base/error.h"
 #include "base/list.h"

@@ -5,6 +5,7 @@
 #include "async/pipe.h"
 #include "async/poll.h"
 #include "async/process.h"
+#include "async/work.h"
 #include "harness/real.h"
 
 #include <guestferry/error.h>

@@ -3,8 +3,8 @@
  *
  * The line is where a cancelled upload or download in the daemon once waited longest: its clean-up
  * was behind the reads and writes of all the others, 2 MiB each. */
-#include "async/fs.h"
 #include "async/internal.h"
+#include "async/work.h"
 #include "harness/real.h"
 
 #include <guestferry/error.h>

@@ -2,8 +2,8 @@
  * those beyond the share wait outside, in order; a cancelled one that is still outside never
  * runs; and one that hangs on when it is cancelled gives its share to the next. Once we used
  * libuv's pool, and a host program with UV_THREADPOOL_SIZE=1 and one hung request stood still. */
-#include "async/fs.h"
 #include "async/internal.h"
+#include "async/work.h"
 #include "harness/real.h"
 
 #include <guestferry/error.h>

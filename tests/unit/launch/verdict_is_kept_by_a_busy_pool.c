@@ -1,8 +1,8 @@
 /* That kvm does not work is written down though every thread of the pool has something else to do; but
  * a cancelled launch does not wait for that. Once nobody waited longer than 100 ms: on a busy machine the
  * verdict was lost, the next launch tried kvm again, and one that requires a template found none. */
-#include "async/fs.h"
 #include "async/internal.h"
+#include "async/work.h"
 #include "launch/accel.h"
 #include "launch/prepare.h"
 
