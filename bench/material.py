@@ -63,6 +63,14 @@ def make_tree(path, files):
             f.write(os.urandom(TREE_FILE))
 
 
+def make_apart(path):
+    """What is in it lies apart, on ext4: each of its directories is put into a part of the disk of its own,
+    away from where files have just been removed, which may make new ones slow (docs/performance.md,
+    "Trees"). Other file systems know no such attribute."""
+    os.mkdir(path)
+    subprocess.run(["chattr", "+T", path], check=False, stderr=subprocess.DEVNULL)
+
+
 def make_image(path, mib, kind="ext4"):
     with open(path, "wb") as f:
         f.truncate(mib * MIB)
@@ -73,7 +81,7 @@ class Material:
     """A directory of its own, in which things are made when they are first asked for."""
 
     def __init__(self, work):
-        self.work = work
+        self.work, self.others = work, 0
 
     def path(self, name):
         return os.path.join(self.work, name)
@@ -82,6 +90,13 @@ class Material:
         path = self.path(name)
         if not os.path.exists(path):
             make(path, *args)
+        return path
+
+    def another(self, name):
+        """An empty directory that was not there before, and stays until the bench ends."""
+        self.others += 1
+        path = os.path.join(self.made("apart", make_apart), "%s-%d" % (name, self.others))
+        os.mkdir(path)
         return path
 
     def file(self, mib):

@@ -46,11 +46,19 @@ def speeds(entries, workloads):
 
 
 def limits(entries):
-    rows = [[e["title"], cell(figures.spread(e, "ours")), cell(figures.spread(e, "guest")),
-             times(figures.share(e, "guest")), cell(figures.spread(e, "host"))]
-            for e in entries if figures.spread(e, "guest") and figures.spread(e, "ours")]
-    return rows and table(["MB/s", "ours", "`dd`'s calls in the guest", "ours of it", "`cp` on the host"],
-                          rows)
+    """Beside what the machine can do at all: `dd`'s calls in the guest, where that was asked, and `cp`."""
+    entries = [e for e in entries if figures.spread(e, "ours")
+               and (figures.spread(e, "guest") or figures.spread(e, "host"))]
+    guest = any(figures.spread(e, "guest") for e in entries)
+
+    def row(e):
+        return ([e["title"], cell(figures.spread(e, "ours"))]
+                + ([cell(figures.spread(e, "guest")), times(figures.share(e, "guest"))] if guest else [])
+                + [cell(figures.spread(e, "host")), times(figures.share(e, "host"))])
+
+    heads = ["ours"] + (["`dd`'s calls in the guest", "ours of it"] if guest else [])
+    return entries and table([entries[0]["unit"]] + heads + ["`cp` on the host", "ours of it"],
+                             [row(e) for e in entries])
 
 
 def costs(entries):

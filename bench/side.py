@@ -15,7 +15,8 @@ TICK = os.sysconf("SC_CLK_TCK")
 
 
 def processes():
-    """{pid: (parent, name, CPU seconds)} of every process."""
+    """{pid: (parent, name, CPU seconds)} of every process; the seconds with those of its children that
+    have ended and that it has waited for."""
     found = {}
     for pid in filter(str.isdigit, os.listdir("/proc")):
         try:
@@ -25,7 +26,7 @@ def processes():
             continue  # it ended meanwhile
         name = text[text.index("(") + 1 : text.rindex(")")]
         rest = text[text.rindex(")") + 2 :].split()
-        found[int(pid)] = (int(rest[1]), name, (int(rest[11]) + int(rest[12])) / TICK)
+        found[int(pid)] = (int(rest[1]), name, sum(map(int, rest[11:15])) / TICK)
     return found
 
 
@@ -95,9 +96,10 @@ class Side:
         if "unsupported" in reply:
             return None
         after = self.cpu()
-        # A process that has ended takes its account with it.
-        reply["cpu_qemu"] = round(max(0, after[0] - before[0]), 2)
-        reply["cpu_host"] = round(max(0, after[1] - before[1]), 2)
+        # The account of a qemu that has ended goes over to who waited for it.
+        qemu = max(0, after[0] - before[0])
+        reply["cpu_qemu"] = round(qemu, 2)
+        reply["cpu_host"] = round(max(0, sum(after) - sum(before) - qemu), 2)
         return reply
 
     def ask(self, line):
