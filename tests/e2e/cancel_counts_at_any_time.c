@@ -31,9 +31,7 @@ static ferry_op *start_upload(void)
 
 static void assert_cancelled(ferry_op *op)
 {
-    assert_int_equal(ferry_op_wait(op, PATIENCE_MS), 0);
-    assert_int_equal(ferry_op_poll(op, NULL), FERRY_OP_CANCELLED);
-    assert_int_equal(ferry_op_error(op, &err), -FERRY_ECANCELED);
+    assert_ends(op, FERRY_ECANCELED);
     assert_true(err.where[0] && err.msg[0]);
     ferry_op_free(op);
 }
@@ -120,11 +118,10 @@ static void after_the_end_and_twice(void **state)
     (void)state;
     ferry_op *op = NULL;
     assert_ok(ferry_ping_start(vm, &op, &err));
-    assert_int_equal(ferry_op_wait(op, -1), 0);
+    assert_ends(op, 0);
     ferry_op_cancel(op);
     ferry_op_cancel(op);
-    assert_int_equal(ferry_op_poll(op, NULL), FERRY_OP_OK);
-    assert_int_equal(ferry_op_error(op, &err), 0);
+    assert_ends(op, 0);
     ferry_op_free(op);
 
     ferry_vm_set_rate_max(vm, SLOWLY);
@@ -219,9 +216,9 @@ static void by_token_after_the_op_is_gone(void **state)
     assert_ok(ferry_ping_start(vm, &op, &err));
     ferry_op_token token = ferry_op_get_token(op);
     assert_true(token != 0);
-    assert_int_equal(ferry_op_wait(op, -1), 0);
+    assert_ends(op, 0);
     ferry_ctx_cancel(ctx, token);
-    assert_int_equal(ferry_op_poll(op, NULL), FERRY_OP_OK);
+    assert_ends(op, 0);
     ferry_op_free(op);
 
     /* Whoever comes after it, in the same place, is not meant. */
@@ -281,9 +278,7 @@ static void timeout_is_a_failure_of_its_own(void **state)
     ferry_op *op = start_waiting(fds);
     ferry_op_timeout(op, 60000);
     ferry_op_timeout(op, 50); /* the last one counts */
-    assert_int_equal(ferry_op_wait(op, PATIENCE_MS), 0);
-    assert_int_equal(ferry_op_poll(op, NULL), FERRY_OP_FAILED);
-    assert_int_equal(ferry_op_error(op, &err), -FERRY_ETIMEDOUT);
+    assert_ends(op, FERRY_ETIMEDOUT);
     assert_has(err.msg, "timed out");
     ferry_op_free(op);
     close_both(fds);
@@ -330,8 +325,7 @@ static void mkfs_is_cancelled(void **state)
         busy_wait_us(20000L * i);
         ferry_op_cancel(op);
         assert_int_equal(ferry_op_wait(op, PATIENCE_MS), 0);
-        assert_true(ferry_op_poll(op, NULL) == FERRY_OP_CANCELLED ||
-                    ferry_op_poll(op, NULL) == FERRY_OP_OK);
+        assert_ok_or(ferry_op_error(op, &err), FERRY_ECANCELED);
         ferry_op_free(op);
     }
     assert_ok(ferry_mkfs(vm, "ext2", "/dev/sda", NULL, &err)); /* nobody is in its way */

@@ -139,8 +139,7 @@ static void cancelled_format_leaves_the_device_free(void **state)
         assert_ok(ferry_luks_format_start(vm, "/dev/sdb", KEY, &long_one, &op, &err));
         ferry_op_wait(op, i * 400);
         ferry_op_cancel(op);
-        assert_int_equal(ferry_op_wait(op, 60000), 0);
-        assert_int_equal(ferry_op_poll(op, NULL), FERRY_OP_CANCELLED);
+        assert_ends(op, FERRY_ECANCELED);
         ferry_op_free(op);
     }
     assert_ok(ferry_mkfs(vm, "ext4", "/dev/sdb", NULL, &err));

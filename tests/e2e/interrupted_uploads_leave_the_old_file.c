@@ -80,9 +80,7 @@ static void cancel_after(const char *path, const char *dir, const char *left, si
     assert_true(eventually(has_moved, &w));
     ferry_op_cancel(w.op);
     ferry_op_cancel(w.op);
-    assert_int_equal(ferry_op_wait(w.op, PATIENCE_MS), 0);
-    assert_int_equal(ferry_op_poll(w.op, NULL), FERRY_OP_CANCELLED);
-    assert_int_equal(ferry_op_error(w.op, &err), -FERRY_ECANCELED);
+    assert_ends(w.op, FERRY_ECANCELED);
     ferry_op_free(w.op);
     close(fds[0]);
     close(fds[1]);
@@ -137,9 +135,7 @@ static void timed_out(void **state)
     assert_int_equal(write(fds[1], "new", 3), 3);
     assert_ok(ferry_upload_fd_start(vm, fds[0], "/d/file", NULL, &op, &err));
     ferry_op_timeout(op, 100);
-    assert_int_equal(ferry_op_wait(op, PATIENCE_MS), 0);
-    assert_int_equal(ferry_op_poll(op, NULL), FERRY_OP_FAILED);
-    assert_int_equal(ferry_op_error(op, &err), -FERRY_ETIMEDOUT);
+    assert_ends(op, FERRY_ETIMEDOUT);
     assert_string_equal(err.where, "upload");
     ferry_op_free(op);
     close(fds[0]);
@@ -163,8 +159,7 @@ static void source_becomes_shorter(void **state)
     assert_true(eventually(has_moved, &w));
     assert_int_equal(truncate(big, MIB), 0);
     ferry_vm_set_rate_max(vm, 0);
-    assert_int_equal(ferry_op_wait(w.op, -1), 0);
-    assert_int_equal(ferry_op_error(w.op, &err), -FERRY_ECHANGED);
+    assert_ends(w.op, FERRY_ECHANGED);
     assert_has(err.msg, big);
     assert_has(err.msg, "shorter");
     ferry_op_free(w.op);
@@ -184,8 +179,7 @@ static void source_becomes_longer(void **state)
     assert_true(eventually(has_moved, &w));
     put_bytes(big, 64 * MIB, MIB, 5);
     ferry_vm_set_rate_max(vm, 0);
-    assert_int_equal(ferry_op_wait(w.op, -1), 0);
-    assert_ok(ferry_op_error(w.op, &err));
+    assert_ends(w.op, 0);
     ferry_op_free(w.op);
     assert_int_equal(guest_stat("/d/longer").size, 64 * MIB);
     assert_int_equal(truncate(big, 64 * MIB), 0);
@@ -230,8 +224,7 @@ static void full_disk_is_told_while_the_source_is_silent(void **state)
         else
             ferry_op_wait(op, 1);
     }
-    assert_int_equal(ferry_op_wait(op, PATIENCE_MS), 0);
-    assert_int_equal(ferry_op_error(op, &err), -FERRY_ENOSPC);
+    assert_ends(op, FERRY_ENOSPC);
     ferry_op_free(op);
     close(fds[0]);
     close(fds[1]);

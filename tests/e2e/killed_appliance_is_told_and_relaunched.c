@@ -58,9 +58,7 @@ static void start(struct transfers *t)
 
 static void assert_dead(ferry_op *op, const char *call, const char *why)
 {
-    assert_int_equal(ferry_op_wait(op, PATIENCE_MS), 0);
-    assert_int_equal(ferry_op_poll(op, NULL), FERRY_OP_FAILED);
-    assert_int_equal(ferry_op_error(op, &err), -FERRY_EDEAD);
+    assert_ends(op, FERRY_EDEAD);
     assert_string_equal(err.where, call);
     assert_has(err.msg, why);
     ferry_op_free(op);

@@ -95,15 +95,14 @@ static void many_share_it(void **state)
             ferry_op_cancel(down[i + 1]);
         }
         for (int i = 0; i < MANY; i++) {
-            int r = ferry_op_wait(up[i], -1), r2 = ferry_op_wait(down[i], -1);
-            assert_true(r == 0 && r2 == 0);
-            r = ferry_op_error(up[i], &err);
-            assert_true(r == 0 || (i % 3 == 0 && r == -FERRY_ECANCELED));
-            r2 = ferry_op_error(down[i], &err);
-            assert_true(r2 == 0 || (i % 3 == 1 && r2 == -FERRY_ECANCELED));
+            assert_int_equal(ferry_op_wait(up[i], -1), 0);
+            assert_int_equal(ferry_op_wait(down[i], -1), 0);
+            assert_ok_or(ferry_op_error(up[i], &err), i % 3 == 0 ? FERRY_ECANCELED : 0);
+            int r = ferry_op_error(down[i], &err);
+            assert_ok_or(r, i % 3 == 1 ? FERRY_ECANCELED : 0);
             ferry_op_free(up[i]);
             ferry_op_free(down[i]);
-            if (r2 == 0)
+            if (r == 0)
                 assert_same_file(scratch("src"), scratch("m%d", i));
         }
     }
@@ -127,8 +126,7 @@ static void a_killed_appliance_takes_its_lane_along(void **state)
     assert_ok(ferry_upload_start(vm, "/dev/zero", "/zeroes", NULL, &op, &err));
     assert_true(eventually(has_moved, op));
     ferry_vm_kill(vm);
-    assert_int_equal(ferry_op_wait(op, -1), 0);
-    assert_int_equal(ferry_op_error(op, &err), -FERRY_EDEAD);
+    assert_ends(op, FERRY_EDEAD);
     ferry_op_free(op);
     ferry_vm_set_rate_max(vm, 0);
 

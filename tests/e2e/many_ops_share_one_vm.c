@@ -87,8 +87,8 @@ static void ten_up_and_ten_down(void **state)
     dispatch(2 * EACH);
     for (int i = 0; i < EACH; i++) {
         snprintf(name, sizeof name, "/up%d", i);
-        assert_int_equal(ferry_op_error(up[i], &err), 0);
-        assert_int_equal(ferry_op_error(down[i], &err), 0);
+        assert_ok(ferry_op_error(up[i], &err));
+        assert_ok(ferry_op_error(down[i], &err));
         assert_progress(up[i], length(i), true);
         assert_progress(down[i], length(i), true);
         assert_int_equal(calls[2 * i].count + calls[2 * i + 1].count, 2);
@@ -126,10 +126,8 @@ static void others_go_on_beside_those_that_stand_still(void **state)
         assert_int_equal(ferry_op_poll(down[i], NULL), FERRY_OP_PENDING);
         close(in[i][1]);  /* the source ends: an empty file */
         close(out[i][0]); /* the reader leaves */
-        assert_int_equal(ferry_op_wait(up[i], PATIENCE_MS), 0);
-        assert_int_equal(ferry_op_wait(down[i], PATIENCE_MS), 0);
-        assert_int_equal(ferry_op_error(up[i], &err), 0);
-        assert_int_equal(ferry_op_error(down[i], &err), -FERRY_EPIPE);
+        assert_ends(up[i], 0);
+        assert_ends(down[i], FERRY_EPIPE);
         ferry_op_free(up[i]);
         ferry_op_free(down[i]);
         close(in[i][0]);
@@ -151,8 +149,7 @@ static void thousand_calls_at_once(void **state)
         assert_ok(ferry_mkdir_start(vm, name, NULL, &ops[i], &err));
     }
     for (int i = 0; i < COUNT; i++) {
-        assert_int_equal(ferry_op_wait(ops[i], -1), 0);
-        assert_int_equal(ferry_op_error(ops[i], &err), 0);
+        assert_ends(ops[i], 0);
         ferry_op_free(ops[i]);
     }
     char **names = NULL;
@@ -182,8 +179,7 @@ static void callback_may_free_its_op_and_start_another(void **state)
     assert_int_equal(ferry_op_on_done(op, free_and_start, &next), 0);
     dispatch(1);
     assert_non_null(next);
-    assert_int_equal(ferry_op_wait(next, -1), 0);
-    assert_int_equal(ferry_op_error(next, &err), 0);
+    assert_ends(next, 0);
     ferry_op_free(next);
 }
 

@@ -111,9 +111,7 @@ static uint64_t keep_after(uint64_t bytes)
     assert_ok(ferry_download_start(vm, "/file", target(), &keep, &w.op, &err));
     wait_for(&w);
     ferry_vm_kill(vm);
-    assert_int_equal(ferry_op_wait(w.op, PATIENCE_MS), 0);
-    assert_int_equal(ferry_op_poll(w.op, NULL), FERRY_OP_FAILED);
-    assert_int_equal(ferry_op_error(w.op, &err), -FERRY_EDEAD);
+    assert_ends(w.op, FERRY_EDEAD);
     uint64_t kept = assert_kept(w.op);
     ferry_op_free(w.op);
     ferry_vm_set_rate_max(vm, 0);
@@ -127,8 +125,7 @@ static void resume_all(uint64_t found, uint64_t same)
     ferry_op *op = NULL;
     ferry_progress p;
     assert_ok(ferry_download_start(vm, "/file", target(), &resume, &op, &err));
-    assert_int_equal(ferry_op_wait(op, PATIENCE_MS), 0);
-    assert_ok(ferry_op_error(op, &err));
+    assert_ends(op, 0);
     ferry_leftover left = leftover(op);
     assert_int_equal(left.kind, FERRY_LEFT_NOTHING);
     assert_int_equal(left.found, found);

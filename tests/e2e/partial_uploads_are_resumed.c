@@ -75,8 +75,7 @@ static void put_old(void)
 static void cancel(ferry_op *op)
 {
     ferry_op_cancel(op);
-    assert_int_equal(ferry_op_wait(op, PATIENCE_MS), 0);
-    assert_int_equal(ferry_op_poll(op, NULL), FERRY_OP_CANCELLED);
+    assert_ends(op, FERRY_ECANCELED);
 }
 
 /* What the op says is there, and nothing else has changed. Its length. */
@@ -130,8 +129,7 @@ static void resume_all(uint64_t found, uint64_t same)
     ferry_op *op = NULL;
     ferry_progress p;
     assert_ok(ferry_upload_start(vm, scratch("source"), "/d/file", &resume, &op, &err));
-    assert_int_equal(ferry_op_wait(op, PATIENCE_MS), 0);
-    assert_ok(ferry_op_error(op, &err));
+    assert_ends(op, 0);
     ferry_leftover left = leftover(op);
     assert_int_equal(left.kind, FERRY_LEFT_NOTHING);
     assert_int_equal(left.found, found);
@@ -241,8 +239,7 @@ static void from_memory_and_from_a_pipe(void **state)
     assert_ok(ferry_upload_fd_start(vm, fds[0], "/d/file", &resume, &op, &err));
     assert_int_equal(write(fds[1], "short", 5), 5);
     close(fds[1]);
-    assert_int_equal(ferry_op_wait(op, PATIENCE_MS), 0);
-    assert_ok(ferry_op_error(op, &err));
+    assert_ends(op, 0);
     assert_int_equal(leftover(op).resumed, 0);
     ferry_op_free(op);
     close(fds[0]);
@@ -314,8 +311,7 @@ static void full_disk(void **state)
     assert_ok(ferry_mount(vm, "/dev/sdb", "/small", &err));
     assert_ok(ferry_upload_mem(vm, data, 30 * MIB, "/small/in_the_way", NULL, &err));
     assert_ok(ferry_upload_start(vm, scratch("source"), "/small/f", &keep, &op, &err));
-    assert_int_equal(ferry_op_wait(op, PATIENCE_MS), 0);
-    assert_int_equal(ferry_op_error(op, &err), -FERRY_ENOSPC);
+    assert_ends(op, FERRY_ENOSPC);
     ferry_leftover left = leftover(op);
     assert_int_equal(left.kind, FERRY_LEFT_PARTIAL);
     assert_in_range(left.bytes, 10 * MIB, LEN - 1);
@@ -325,8 +321,7 @@ static void full_disk(void **state)
     ferry_op_free(op);
 
     assert_ok(ferry_upload_start(vm, scratch("source"), "/small/f", &resume, &op, &err));
-    assert_int_equal(ferry_op_wait(op, PATIENCE_MS), 0);
-    assert_ok(ferry_op_error(op, &err));
+    assert_ends(op, 0);
     assert_int_equal(leftover(op).resumed, whole(kept));
     ferry_op_free(op);
     assert_guest_is("/small/f", data, LEN);
@@ -398,8 +393,7 @@ static void killed_under_a_resumed_upload(void **state)
     assert_ok(ferry_mount(vm, "/dev/sda", "/", &err));
     ferry_op *op = NULL;
     assert_ok(ferry_upload_start(vm, scratch("source"), "/d/file", &resume, &op, &err));
-    assert_int_equal(ferry_op_wait(op, PATIENCE_MS), 0);
-    assert_ok(ferry_op_error(op, &err));
+    assert_ends(op, 0);
     assert_in_range(leftover(op).resumed, whole(kept), LEN);
     ferry_op_free(op);
     assert_complete();

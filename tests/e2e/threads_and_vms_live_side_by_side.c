@@ -94,8 +94,7 @@ static void one_thread_cancels_what_another_waits_for(void **state)
     ferry_vm_set_rate_max(vm, SLOWLY); /* or the disk would be full first */
     assert_ok(ferry_upload_start(vm, "/dev/zero", "/zero", NULL, &op, &err));
     assert_int_equal(pthread_create(&thread, NULL, cancel_later, op), 0);
-    assert_int_equal(ferry_op_wait(op, -1), 0);
-    assert_int_equal(ferry_op_poll(op, NULL), FERRY_OP_CANCELLED);
+    assert_ends(op, FERRY_ECANCELED);
     pthread_join(thread, NULL);
     ferry_op_free(op);
     ferry_vm_set_rate_max(vm, 0);
@@ -124,8 +123,7 @@ static void two_vms_in_one_context(void **state)
     assert_ok(ferry_add_drive_scratch(second, 64 * MIB, &err));
     assert_ok(ferry_launch_start(second, &op, &err));
     assert_ok(ferry_ping(first, &err)); /* meanwhile */
-    assert_int_equal(ferry_op_wait(op, -1), 0);
-    assert_int_equal(ferry_op_error(op, &err), 0);
+    assert_ends(op, 0);
     ferry_op_free(op);
     assert_int_equal(count_children(NULL), 2);
 

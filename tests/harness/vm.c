@@ -24,12 +24,55 @@ static int fds_idle;   /* with the VM as it is now, and no op */
 
 /* ---- asserts -------------------------------------------------------------------- */
 
-void assert_ok_at(int r, const char *call, const char *file, int line)
+/* What an earlier call has left in err is not this one's. */
+static void show(int r, const char *call, const char *file, int line)
 {
+    bool told = err.code == r && err.msg[0];
+    print_error("%s:%d: %s\n    is %d (%s), \"%s\": %s\n", file, line, call, r,
+                ferry_strerror(r), told ? err.where : "", told ? err.msg : "(no words)");
+}
+
+void assert_ok_or_at(int r, int code, const char *call, const char *file, int line)
+{
+    if (r != 0 && r != -code) {
+        show(r, call, file, line);
+        _fail(file, line);
+    }
+    if (r == 0)
+        memset(&err, 0, sizeof err);
+}
+
+static void wait_for(ferry_op *op, unsigned ms, const char *name, const char *file,
+                     int line)
+{
+    ferry_progress now = {0};
+    int r;
+    while ((r = ferry_op_wait(op, (int)ms)) == -FERRY_EINTR)
+        ;
     if (r == 0)
         return;
-    print_error("%s:%d: %s\n    is %d (%s), \"%s\": %s\n", file, line, call, r,
-                ferry_strerror(r), err.where, err.msg);
+    ferry_op_poll(op, &now);
+    print_error(
+        "%s:%d: %s: waiting for its end, up to %u ms, is %d (%s); it is \"%s\"\n", file,
+        line, name, ms, r, ferry_strerror(r), now.phase);
+    _fail(file, line);
+}
+
+void assert_ends_at(ferry_op *op, unsigned ms, int code, const char *name,
+                    const char *file, int line)
+{
+    ferry_op_state wanted = code == 0                 ? FERRY_OP_OK
+                            : code == FERRY_ECANCELED ? FERRY_OP_CANCELLED
+                                                      : FERRY_OP_FAILED;
+    wait_for(op, ms, name, file, line);
+    memset(&err, 0, sizeof err);
+    int r = ferry_op_error(op, &err);
+    ferry_op_state state = ferry_op_poll(op, NULL);
+    if (r == -code && state == wanted)
+        return;
+    show(r, name, file, line);
+    print_error("    in state %d; wanted %d (%s), state %d\n", (int)state, -code,
+                ferry_strerror(-code), (int)wanted);
     _fail(file, line);
 }
 
@@ -99,7 +142,7 @@ void vm_launch(void)
     int r = ferry_launch(vm, &err);
     if (r < 0 && vm_is_bare() && strstr(err.msg, "cannot be confined"))
         skip_all("%s", err.msg);
-    assert_ok_at(r, "ferry_launch", __FILE__, __LINE__);
+    assert_ok(r);
     assert_ok(ferry_ping(vm, &err)); /* the connection's tasks have begun */
     fds_idle = count_fds();
 }

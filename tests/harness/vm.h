@@ -20,15 +20,24 @@ extern ferry_vm_opts vm_opts; /* for vm_new(); what is zero is the harness's def
 
 /* ---- asserts -------------------------------------------------------------------- */
 
-/* The call must succeed; else fails with err. */
-#define assert_ok(call)                                                                \
-    (memset(&err, 0, sizeof err), assert_ok_at((call), #call, __FILE__, __LINE__))
+/* The call must succeed; else fails with err. A call that was made before and has filled err
+ * will do: assert_ok(r). */
+#define assert_ok(call) assert_ok_or(call, 0)
+/* Or fail with this code. */
+#define assert_ok_or(call, code)                                                       \
+    assert_ok_or_at((call), (code), #call, __FILE__, __LINE__)
 /* The call must fail with this code (FERRY_ENOENT), say so in err, and name `part`. */
 #define assert_fails(call, code, part)                                                 \
     (memset(&err, 0, sizeof err),                                                      \
      assert_fails_at((call), (code), (part), #call, __FILE__, __LINE__))
 
-void assert_ok_at(int r, const char *call, const char *file, int line);
+/* The op ends, before long, with this code (FERRY_EDEAD; 0: OK), and err is what it says. */
+#define assert_ends(op, code)                                                          \
+    assert_ends_at((op), 2 * PATIENCE_MS, (code), #op, __FILE__, __LINE__)
+
+void assert_ok_or_at(int r, int code, const char *call, const char *file, int line);
+void assert_ends_at(ferry_op *op, unsigned ms, int code, const char *name,
+                    const char *file, int line);
 void assert_fails_at(int r, int code, const char *part, const char *call,
                      const char *file, int line);
 

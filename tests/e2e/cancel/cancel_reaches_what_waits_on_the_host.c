@@ -13,8 +13,7 @@
 
 static void assert_cancelled(ferry_op *op)
 {
-    assert_int_equal(ferry_op_wait(op, 60000), 0);
-    assert_int_equal(ferry_op_poll(op, NULL), FERRY_OP_CANCELLED);
+    assert_ends(op, FERRY_ECANCELED);
     ferry_op_free(op);
     assert_ok(ferry_ping(vm, &err));
 }
@@ -87,10 +86,6 @@ static void token_cancels_from_a_signal_handler(void **state)
     assert_ok(ferry_upload_start(vm, silent_fifo(), "/f", NULL, &op, &err));
     token = ferry_op_get_token(op);
     alarm_in_ms(50);
-    int r;
-    while ((r = ferry_op_wait(op, 60000)) == -FERRY_EINTR)
-        ;
-    assert_int_equal(r, 0);
     assert_cancelled(op);
 
     ferry_ctx_cancel(ctx, token); /* its op is gone: nothing happens */

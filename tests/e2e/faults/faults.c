@@ -122,18 +122,8 @@ static bool is_told(void *arg)
 
 void once_ends(struct once *o, unsigned ms, int code, const char *part)
 {
-    int r;
-    while ((r = ferry_op_wait(o->op, (int)ms)) == -FERRY_EINTR)
-        ;
-    if (r != 0) {
-        ferry_progress now;
-        ferry_op_poll(o->op, &now);
-        fail_msg("the op has not ended within %u ms; it is \"%s\"", ms, now.phase);
-    }
-    memset(&err, 0, sizeof err);
-    r = ferry_op_error(o->op, &err);
-    if (r != -code || !strstr(err.msg, part))
-        fail_msg("%d, not %d: \"%s\" should say \"%s\"", r, -code, err.msg, part);
+    assert_ends_at(o->op, ms, code, "the op", __FILE__, __LINE__);
+    assert_has(err.msg, part);
     assert_true(eventually(is_told, o));
     ferry_op_free(o->op);
     ferry_ctx_dispatch(ctx);
