@@ -13,6 +13,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/random.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -49,6 +50,15 @@ static int move(int fd, const struct work *w, char *memory)
     return strcmp(w->kind, "FLUSH") == 0 ? fsync(fd) : 0;
 }
 
+/* No zeroes: qemu makes holes of them (detect-zeroes), and writes nothing. */
+static void fill(char *memory)
+{
+    for (size_t done = 0; done < REQUEST;) {
+        ssize_t n = getrandom(memory + done, REQUEST - done, 0);
+        done += n > 0 ? (size_t)n : 0;
+    }
+}
+
 /* Seconds, or -1. */
 static double measure(const struct work *w)
 {
@@ -57,6 +67,7 @@ static double measure(const struct work *w)
                         MAP_PRIVATE | MAP_ANONYMOUS | MAP_POPULATE, -1, 0);
     if (memory == MAP_FAILED)
         return -1;
+    fill(memory);
 
     double start = now();
     int fd = open(w->path, flags | O_DIRECT | O_CLOEXEC, 0600);
