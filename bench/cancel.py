@@ -16,12 +16,12 @@ look at; a few tries show that.
 import argparse
 import json
 import os
-import shutil
 import statistics
 import sys
 import tempfile
 
 from material import build_peers_appliance, in_order, log, make_file, make_image, new_side
+from report import replace_block
 
 FILE_MIB = 256  # ours are not to end before they are cancelled
 RUN_MS = {"ours": (10, 150), "libguestfs": (300, 500)}  # a sample's random while
@@ -184,14 +184,6 @@ def table(rows):
     return "\n".join(lines)
 
 
-def put_table(path, text):
-    with open(path) as f:
-        page = f.read()
-    before, rest = page.split(BEGIN, 1)
-    with open(path, "w") as f:
-        f.write(before + BEGIN + text + END + rest.split(END, 1)[1])
-
-
 # ---- all of it ---------------------------------------------------------------------------
 
 
@@ -224,16 +216,13 @@ def measure(args, m):
 
 def main():
     args = arguments()
-    m = tempfile.mkdtemp(prefix="ferry-bench-", dir="/var/tmp")
-    try:
+    with tempfile.TemporaryDirectory(prefix="ferry-bench-", dir="/var/tmp") as m:
         report = measure(args, m)
-    finally:
-        shutil.rmtree(m)
     text = "%d CPUs; load average %.1f before, %.1f after.\n\n%s\n" % (
         report["cpus"], *report["load"], table(report["rows"]))
     print(text)
     if args.markdown:
-        put_table(args.markdown, text)
+        replace_block(args.markdown, text, BEGIN, END)
     if args.json:
         os.makedirs(os.path.dirname(os.path.abspath(args.json)), exist_ok=True)
         with open(args.json, "w") as f:

@@ -137,9 +137,10 @@ def markdown(report, titles, plots=True):
     return "".join(parts)
 
 
-def replace_block(path, text):
+def replace_block(path, text, begin=BEGIN, end=END):
+    """What is between the two marks in a page becomes the text."""
     with open(path) as f:
         page = f.read()
-    before, rest = page.split(BEGIN, 1)
+    before, rest = page.split(begin, 1)
     with open(path, "w") as f:
-        f.write(before + BEGIN + text + END + rest.split(END, 1)[1])
+        f.write(before + begin + text + end + rest.split(end, 1)[1])

@@ -12,12 +12,12 @@ rounds' own. Promised is half.
 import argparse
 import json
 import os
-import shutil
 import statistics
 import sys
 import tempfile
 
 from material import log, make_file, make_image, new_side
+from report import replace_block
 
 FILE_MIB = 256
 SMALL, CALLS = 100, 500
@@ -91,14 +91,6 @@ def table(rows):
     return "\n".join(lines)
 
 
-def put_table(path, text):
-    with open(path) as f:
-        page = f.read()
-    before, rest = page.split(BEGIN, 1)
-    with open(path, "w") as f:
-        f.write(before + BEGIN + text + END + rest.split(END, 1)[1])
-
-
 def main():
     p = argparse.ArgumentParser(prog="./dev bench slow", description=__doc__.split("\n")[0])
     p.add_argument("--rounds", type=int, default=5)
@@ -108,16 +100,13 @@ def main():
     p.add_argument("--markdown", metavar="FILE")
     args = p.parse_args()
     load = os.getloadavg()[0]
-    m = tempfile.mkdtemp(prefix="ferry-bench-", dir="/var/tmp")
-    try:
+    with tempfile.TemporaryDirectory(prefix="ferry-bench-", dir="/var/tmp") as m:
         rows = measure(args, m)
-    finally:
-        shutil.rmtree(m)
     text = "%d rounds, %d CPUs; load average %.1f before, %.1f after.\n\n%s\n" % (
         args.rounds, os.cpu_count(), load, os.getloadavg()[0], table(rows))
     print(text)
     if args.markdown:
-        put_table(args.markdown, text)
+        replace_block(args.markdown, text, BEGIN, END)
     if args.json:
         with open(args.json, "w") as f:
             json.dump(rows, f, indent=1)

@@ -70,20 +70,12 @@ static int fds_at_start;
 
 static int setup(void **state)
 {
-    (void)state;
-    scratch_make();
+    scratch_setup(state);
     assert_int_equal(uv_loop_init(&loop), 0); /* libuv's own two descriptors, for good */
     assert_int_equal(uv_loop_close(&loop), 0);
     fds_at_start = count_fds();
     host("truncate -s 256M '%s' && mkfs.ext4 -q -F '%s'", scratch("disk.img"),
          scratch("disk.img"));
-    return 0;
-}
-
-static int teardown(void **state)
-{
-    (void)state;
-    scratch_remove();
     return 0;
 }
 
@@ -237,5 +229,5 @@ int main(void)
         loop_test(blocking_calls_are_refused),
         loop_test(closed_with_ops_in_flight),
     };
-    return cmocka_run_group_tests(tests, setup, teardown);
+    return cmocka_run_group_tests(tests, setup, scratch_teardown);
 }

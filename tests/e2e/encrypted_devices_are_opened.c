@@ -18,10 +18,7 @@ static const ferry_luks_format_opts quick = {.size = sizeof quick, .iterations =
 static int launch(void **state)
 {
     (void)state;
-    const char *said;
     scratch_make();
-    if (host_status(&said, "command -v cryptsetup") != 0)
-        skip_all("cryptsetup is not installed");
     vm_new();
     vm_image("disk.img", 96 * MIB);
     vm_image("other.img", 64 * MIB);

@@ -52,6 +52,20 @@ void scratch_remove(void)
     }
 }
 
+int scratch_setup(void **state)
+{
+    (void)state;
+    scratch_make();
+    return 0;
+}
+
+int scratch_teardown(void **state)
+{
+    (void)state;
+    scratch_remove();
+    return 0;
+}
+
 const char *scratch(const char *fmt, ...)
 {
     char name[NAME_MAX];

@@ -22,6 +22,9 @@
 /* A new directory in the build tree (on a disk, where /tmp may be memory). */
 void scratch_make(void);
 void scratch_remove(void);
+/* The same for cmocka_run_group_tests(). */
+int scratch_setup(void **state);
+int scratch_teardown(void **state);
 /* The path of a name in it; not to be freed. */
 const char *scratch(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 

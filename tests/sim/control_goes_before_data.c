@@ -26,6 +26,14 @@ static FERRY_CO void queue_data(ferry_stream *st, size_t len)
     fake_equal(ferry_stream_write(st, (ferry_slice){b, b->data, len}), 0);
 }
 
+/* With room for less than a frame. */
+static FERRY_CO void open_narrow(raw *r, bool is_server)
+{
+    wire_faults narrow = WIRE_GOOD;
+    narrow.capacity = 1000;
+    raw_open(r, is_server, &narrow);
+}
+
 static FERRY_CO int before_what_is_queued(void *arg)
 {
     (void)arg;
@@ -56,10 +64,8 @@ static FERRY_CO int before_what_is_queued(void *arg)
 static FERRY_CO int behind_one_write(void *arg)
 {
     (void)arg;
-    wire_faults narrow = WIRE_GOOD;
-    narrow.capacity = 1000;
     raw r;
-    raw_open(&r, false, &narrow);
+    open_narrow(&r, false);
     FERRY_AUTO(stream) ferry_stream *bulk = NULL;
     FERRY_AUTO(stream) ferry_stream *other = NULL;
     fake_equal(ferry_stream_call(r.conn, 1, NULL, &bulk), 0);
@@ -84,10 +90,8 @@ static FERRY_CO int behind_one_write(void *arg)
 static FERRY_CO int reply_passes_others(void *arg)
 {
     (void)arg;
-    wire_faults narrow = WIRE_GOOD;
-    narrow.capacity = 1000;
     raw r;
-    raw_open(&r, true, &narrow);
+    open_narrow(&r, true);
     for (uint32_t id = 1; id <= 3; id++)
         raw_put32(&r, FERRY_CALL, id, 0);
     ferry_sleep(1);
@@ -111,10 +115,8 @@ static FERRY_CO int reply_passes_others(void *arg)
 static FERRY_CO int reset_drops_the_queue(void *arg)
 {
     (void)arg;
-    wire_faults narrow = WIRE_GOOD;
-    narrow.capacity = 1000;
     raw r;
-    raw_open(&r, false, &narrow);
+    open_narrow(&r, false);
     FERRY_AUTO(stream) ferry_stream *bulk = NULL;
     FERRY_AUTO(stream) ferry_stream *next = NULL;
     fake_equal(ferry_stream_call(r.conn, 1, NULL, &bulk), 0);

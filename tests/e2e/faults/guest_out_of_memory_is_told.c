@@ -28,15 +28,13 @@ static int setup(void **state)
 {
     vm_opts.memory_mib = MEMORY_MIB;
     faults_setup(state);
-    const char *said;
     signal(SIGPIPE, SIG_IGN);
-    if (host_status(&said, "command -v cryptsetup") == 0)
-        host("printf '%%s' '%s' | cryptsetup luksFormat --batch-mode --key-file - "
-             "--type luks2 "
-             "--pbkdf argon2id --pbkdf-memory %d --pbkdf-parallel 1 "
-             "--pbkdf-force-iterations 4 "
-             "'%s'",
-             KEY, KEY_MIB * 1024, vm_image("secret.img", 64 * MIB));
+    host("printf '%%s' '%s' | cryptsetup luksFormat --batch-mode --key-file - "
+         "--type luks2 "
+         "--pbkdf argon2id --pbkdf-memory %d --pbkdf-parallel 1 "
+         "--pbkdf-force-iterations 4 "
+         "'%s'",
+         KEY, KEY_MIB * 1024, vm_image("secret.img", 64 * MIB));
     content = filled(HELD, 1);
     return 0;
 }
@@ -104,9 +102,6 @@ static void a_program_is_killed_and_the_rest_goes_on(void **state)
 {
     (void)state;
     static struct held held[SOME];
-    const char *said;
-    if (host_status(&said, "command -v cryptsetup") != 0)
-        skip();
     faults_up();
     hold_start_all(held, SOME);
     for (int i = 0; i < SOME; i++)

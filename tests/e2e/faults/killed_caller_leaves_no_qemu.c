@@ -143,18 +143,10 @@ static void and_then_it_works(void **state)
 
 static int setup(void **state)
 {
-    (void)state;
-    scratch_make();
+    scratch_setup(state);
     host("truncate -s 64M '%s' && mkfs.ext4 -q -F '%s'", scratch("disk.img"),
          scratch("disk.img"));
     return prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0);
-}
-
-static int teardown(void **state)
-{
-    (void)state;
-    scratch_remove();
-    return 0;
 }
 
 int main(void)
@@ -163,5 +155,5 @@ int main(void)
         cmocka_unit_test(at_random_points),
         cmocka_unit_test(and_then_it_works),
     };
-    return cmocka_run_group_tests(tests, setup, teardown);
+    return cmocka_run_group_tests(tests, setup, scratch_teardown);
 }

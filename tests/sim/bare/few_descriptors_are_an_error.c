@@ -69,17 +69,9 @@ static void every_limit(void **state)
 
 static int setup(void **state)
 {
-    (void)state;
-    scratch_make();
+    scratch_setup(state);
     session_files(scratch("."));
     return prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0);
-}
-
-static int teardown(void **state)
-{
-    (void)state;
-    scratch_remove();
-    return 0;
 }
 
 int main(void)
@@ -87,5 +79,5 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_limit),
     };
-    return cmocka_run_group_tests(tests, setup, teardown);
+    return cmocka_run_group_tests(tests, setup, scratch_teardown);
 }

@@ -136,16 +136,8 @@ static void from_then_on(void **state)
 
 static int setup(void **state)
 {
-    (void)state;
-    scratch_make();
+    scratch_setup(state);
     session_files(scratch("."));
-    return 0;
-}
-
-static int teardown(void **state)
-{
-    (void)state;
-    scratch_remove();
     return 0;
 }
 
@@ -155,5 +147,5 @@ int main(void)
         cmocka_unit_test(once),
         cmocka_unit_test(from_then_on),
     };
-    return cmocka_run_group_tests(tests, setup, teardown);
+    return cmocka_run_group_tests(tests, setup, scratch_teardown);
 }

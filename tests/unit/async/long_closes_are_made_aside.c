@@ -69,6 +69,16 @@ static void end(void)
     gate[0] = -1;
 }
 
+/* It has been going on all the while. */
+static FERRY_CO void let_it_end(void)
+{
+    check(atomic_load(&slow) >= 0);
+    open_gate();
+    while (atomic_load(&slow) >= 0)
+        ferry_yield();
+    end();
+}
+
 static FERRY_CO int nobody_waits(void *arg)
 {
     struct stat st;
@@ -80,11 +90,7 @@ static FERRY_CO int nobody_waits(void *arg)
     check_eq(ferry_fs_open("/dev/null", O_RDONLY, 0, &other), 0);
     check_eq(ferry_fs_stat(other, &st), 0);
     ferry_file_unref(other);
-    check(atomic_load(&slow) >= 0);
-    open_gate();
-    while (atomic_load(&slow) >= 0)
-        ferry_yield();
-    end();
+    let_it_end();
     return 0;
 }
 
@@ -121,11 +127,7 @@ static FERRY_CO int until_a_cancel(void *arg)
             ferry_yield();
         ferry_scope_cancel(&s, -FERRY_ECANCELED);
         ferry_scope_join(&s);
-        check(atomic_load(&slow) >= 0);
-        open_gate();
-        while (atomic_load(&slow) >= 0)
-            ferry_yield();
-        end();
+        let_it_end();
     }
     return 0;
 }
