@@ -96,16 +96,17 @@ static void mend_cut(char *s, size_t size)
         s[n - 1] = '\0';
 }
 
+/* By way of a copy: the arguments may be texts of *e itself. */
 static int fill(ferry_error *e, int code, int os_errno, const char *where,
                 const char *fmt, va_list ap)
 {
     if (!e)
         return code;
-    e->code = code;
-    e->os_errno = os_errno;
-    snprintf(e->where, sizeof e->where, "%s", where);
-    vsnprintf(e->msg, sizeof e->msg, fmt, ap);
-    mend_cut(e->msg, sizeof e->msg);
+    ferry_error made = {.code = code, .os_errno = os_errno};
+    snprintf(made.where, sizeof made.where, "%s", where);
+    vsnprintf(made.msg, sizeof made.msg, fmt, ap);
+    mend_cut(made.msg, sizeof made.msg);
+    *e = made;
     return code;
 }
 
@@ -132,16 +133,16 @@ int ferry_error_prefix(ferry_error *e, const char *fmt, ...)
 {
     if (!e)
         return 0;
-    char old[sizeof e->msg];
-    memcpy(old, e->msg, sizeof old);
-
+    char made[2 * sizeof e->msg] = "";
     va_list ap;
     va_start(ap, fmt);
-    vsnprintf(e->msg, sizeof e->msg, fmt, ap);
+    vsnprintf(made, sizeof e->msg, fmt, ap);
     va_end(ap);
 
-    size_t n = strlen(e->msg);
-    snprintf(e->msg + n, sizeof e->msg - n, ": %s", old);
+    size_t n = strlen(made);
+    snprintf(made + n, sizeof made - n, ": %s", e->msg);
+    memcpy(e->msg, made, sizeof e->msg - 1);
+    e->msg[sizeof e->msg - 1] = '\0';
     mend_cut(e->msg, sizeof e->msg);
     return e->code;
 }

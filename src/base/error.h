@@ -8,7 +8,8 @@
 
 #include <guestferry/error.h>
 
-/* Sets code, os_errno (when the code is an errno), where and msg. Returns `code`. */
+/* Sets code, os_errno (when the code is an errno), where and msg. Returns `code`. The arguments may
+ * be texts of *e: an error may quote what it replaces. */
 int ferry_fail(ferry_error *e, int code, const char *where, const char *fmt, ...)
     FERRY_PRINTF(4, 5);
 

@@ -149,7 +149,7 @@ static void what_is_no_image_leaves_no_drive(void **state)
     const char *odd = scratch("odd.qcow2");
     host("printf nonsense > '%s'", odd);
     assert_fails(ferry_plug_drive(vm, odd, NULL, &device, &err), FERRY_EFORMAT,
-                 "not a qcow2 image");
+                 "not a qcow2 image (qemu says: Image is not in qcow2 format)");
     assert_fails(ferry_plug_drive(vm, scratch("first.img"), NULL, &device, &err),
                  FERRY_EBUSY, "in use");
     assert_fails(ferry_plug_drive(vm, scratch("none.img"), NULL, &device, &err),
