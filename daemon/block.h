@@ -19,6 +19,10 @@
 /* 0 when fn has run. When it has not, and will not: the cancel code, or -ENOMEM. */
 FERRY_CO int ferryd_block(void (*fn)(void *arg), void *arg);
 
+/* The same for what moves much data, or waits until a disk has written some: it leaves a thread to
+ * the others (async/work.h). */
+FERRY_CO int ferryd_block_bulk(void (*fn)(void *arg), void *arg);
+
 /* What is left to do when a call ends: also after a cancel, and before whatever else waits for
  * a thread. */
 FERRY_CO void ferryd_clean_up(void (*fn)(void *arg), void *arg);

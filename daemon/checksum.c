@@ -153,7 +153,7 @@ static FERRY_CO int sum_all(struct sum *s)
     if (r == 0)
         r = s->r;
     while (r == 0) {
-        r = ferryd_block(add_run, s);
+        r = ferryd_block_bulk(add_run, s);
         if (r == 0 && s->r == 0)
             break;
         if (r == 0 && s->r < 0)

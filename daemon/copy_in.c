@@ -92,7 +92,7 @@ static void free_run(void *arg)
 
 static FERRY_CO int work(struct copy_in *t, void (*run)(void *))
 {
-    int r = ferryd_block(run, t);
+    int r = ferryd_block_bulk(run, t);
     return r < 0 ? r : t->r;
 }
 

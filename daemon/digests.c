@@ -108,7 +108,7 @@ static FERRY_CO int send_pieces(struct digests *d)
     if (r == 0)
         r = ferry_buf_new(FERRY_DIGEST_PIECE, &d->piece);
     while (r == 0 && d->end - d->next >= FERRY_DIGEST_PIECE) {
-        r = ferryd_block(piece_run, d);
+        r = ferryd_block_bulk(piece_run, d);
         if (r == 0)
             r = d->r;
         if (r == 0)

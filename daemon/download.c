@@ -131,7 +131,7 @@ static FERRY_CO int read_piece(struct download *d, uint64_t offset, size_t len,
                                ferry_buf *b)
 {
     struct reading x = {.d = d, .buf = b, .len = len, .offset = offset};
-    int r = len > 0 ? ferryd_block(read_run, &x) : 0;
+    int r = len > 0 ? ferryd_block_bulk(read_run, &x) : 0;
     return r == 0 ? x.r : r;
 }
 

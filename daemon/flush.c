@@ -72,7 +72,7 @@ static void flush_run(void *arg)
 static FERRY_CO int flush(struct ferryd_call *c, const char *root_path, ferry_error *e)
 {
     struct flush f = {.root_path = root_path};
-    int r = ferryd_block(flush_run, &f);
+    int r = ferryd_block_bulk(flush_run, &f);
     if (r == 0 && f.r < 0)
         r = ferryd_failf(c, e, f.r, "%s: not everything could be written: %s",
                          f.culprit, ferry_strerror(f.r));

@@ -27,7 +27,7 @@ int ferryd_wipe_for(struct ferryd_call *c, const char *device, ferry_error *e)
     struct wipe w = {.device = device};
     int r = ferryd_need_device(c, device, e);
     if (r == 0)
-        r = ferryd_block(wipe_run, &w);
+        r = ferryd_block_bulk(wipe_run, &w);
     if (r == 0 && w.r < 0)
         r = ferryd_fail(c, e, w.r, device);
     return r;

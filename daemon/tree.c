@@ -27,7 +27,7 @@ static FERRY_CO int run_walk(struct ferryd_call *c, const char *path,
         return r;
 
     struct walk w = {.call = c, .root = root->fd, .path = path};
-    r = ferryd_block(fn, &w);
+    r = ferryd_block_bulk(fn, &w);
     if (r == 0 && w.r < 0)
         r = ferryd_fail(c, e, w.r, path);
     return r;

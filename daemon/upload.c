@@ -173,7 +173,8 @@ static void small_run(void *arg)
 static FERRY_CO int upload_small(struct upload *u, const struct ferryd_batch *b)
 {
     struct small s = {u, b};
-    int r = ferryd_block(small_run, &s);
+    int r = u->args->durable ? ferryd_block_bulk(small_run, &s)
+                             : ferryd_block(small_run, &s);
     return r < 0 ? r : u->r;
 }
 
@@ -206,7 +207,7 @@ static FERRY_CO int allocate(struct upload *u, const struct ferryd_batch *b)
     if (u->step < b->len)
         u->step = b->len;
 
-    int r = ferryd_block(allocate_run, u);
+    int r = ferryd_block_bulk(allocate_run, u);
     u->allocated += u->step;
     return r;
 }
@@ -225,7 +226,7 @@ static FERRY_CO int pass_hole(struct upload *u)
 
     int r = 0;
     if (!u->target.fresh || u->in.at < u->allocated) {
-        r = ferryd_block(hole_run, u);
+        r = ferryd_block_bulk(hole_run, u);
         if (r == 0)
             r = u->r;
     }
@@ -293,7 +294,7 @@ static FERRY_CO int writer(void *arg)
             return r == -EPIPE ? 0 : r; /* EPIPE: the receiver is through */
 
         struct writing w = {.u = u, .batch = next};
-        r = ferryd_block(write_run, &w);
+        r = ferryd_block_bulk(write_run, &w);
         if (r == 0)
             r = w.r;
         if (r < 0)
@@ -372,7 +373,7 @@ static FERRY_CO int upload_large(struct upload *u, struct ferryd_batch **first)
 {
     int r = pipeline(u, first);
     if (r == 0)
-        r = ferryd_block(commit_run, u);
+        r = ferryd_block_bulk(commit_run, u);
     return r < 0 ? r : u->r;
 }
 

@@ -111,7 +111,7 @@ static FERRY_CO int run_shielded(struct keep_job *j)
     ferry_scope_deadline(&s, FERRY_SINK_KEEP_MS);
     int r = ferry_file_settle(j->file);
     if (r == 0)
-        r = ferry_work(&j->job);
+        r = ferry_work(&j->job, FERRY_WORK_IN_TURN);
     ferry_scope_join(&s);
     return r < 0 ? r : j->result;
 }

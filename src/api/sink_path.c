@@ -209,7 +209,7 @@ static FERRY_CO int prepare_once(const char *path, uint32_t mode, bool resume,
     j->mode = mode;
     j->resume = resume;
     j->path = strdup(path);
-    int r = j->path ? ferry_work(&j->job) : -ENOMEM;
+    int r = j->path ? ferry_work(&j->job, FERRY_WORK_IN_TURN) : -ENOMEM;
     if (r == 0)
         r = j->result;
     if (r == 0) {
@@ -352,7 +352,7 @@ int ferry_sink_install(ferry_sink *s)
     j->size = s->offset;
     j->durable = s->durable;
     j->keep = s->keep;
-    int r = ferry_work(&j->job);
+    int r = ferry_work(&j->job, s->durable ? FERRY_WORK_BULK : FERRY_WORK_IN_TURN);
     if (r == 0)
         r = j->result;
     s->installed = j->installed;
@@ -392,7 +392,7 @@ static FERRY_CO int work_on(ferry_file *f, uint64_t offset, uint64_t len, bool d
     j->offset = offset;
     j->len = len;
     j->durable = durable;
-    int r = ferry_work(&j->job);
+    int r = ferry_work(&j->job, durable ? FERRY_WORK_BULK : FERRY_WORK_IN_TURN);
     if (r == 0)
         r = j->result;
     ferry_job_unref(&j->job);

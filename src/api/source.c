@@ -132,7 +132,7 @@ int ferry_source_open(ferry_source *s, ferry_error *e)
     if (s->path && !(j->path = strdup(s->path)))
         r = -ENOMEM;
     if (r == 0)
-        r = ferry_work(&j->job);
+        r = ferry_work(&j->job, FERRY_WORK_IN_TURN);
     if (r == 0)
         r = j->result;
     if (r == 0)
@@ -192,7 +192,7 @@ static FERRY_CO int next_extent(ferry_source *s, ferry_piece *ret)
     j->file = ferry_file_ref(s->file);
     j->from = s->offset;
     j->end = s->end;
-    int r = ferry_work(&j->job);
+    int r = ferry_work(&j->job, FERRY_WORK_IN_TURN);
     if (r == 0) {
         s->data_end = j->hole;
         if (j->data > s->offset) {

@@ -110,7 +110,7 @@ int ferry_tree_work_step(ferry_tree_work *w, ferry_tree_step fn,
     if (piece)
         s->piece = (ferry_slice){ferry_buf_ref(piece->buf), piece->data, piece->len};
     w->running = true;
-    int r = ferry_work(&s->job);
+    int r = ferry_work(&s->job, FERRY_WORK_BULK);
     int result = r == 0 ? s->result : r;
     ferry_job_unref(&s->job);
     if (r < 0) {

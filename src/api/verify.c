@@ -82,7 +82,7 @@ static FERRY_CO int compare(ferry_verify *v)
     ferry_job_init(&j->job, run_piece, free_piece);
     int r = fill_job(v, j);
     if (r == 0)
-        r = ferry_work(&j->job);
+        r = ferry_work(&j->job, FERRY_WORK_BULK);
     if (r == 0)
         r = j->result;
     if (r == 0 && memcmp(j->digest, v->theirs, sizeof v->theirs) == 0)

@@ -9,6 +9,9 @@
 /* Most bytes of one request: what a read(2) moves at most, more or less. */
 #define REQUEST_MAX ((size_t)1 << 30)
 
+/* Reads and writes beyond it are bulk: it is a frame's payload, so no small file has a larger one. */
+#define SHORT_MAX ((size_t)256 * 1024)
+
 /* ---- files ------------------------------------------------------------------------- */
 
 int ferry_file_new(int fd, ferry_file **ret)
@@ -79,7 +82,7 @@ static ssize_t call_open(ferry_request *q)
 int ferry_fs_open(const char *path, int flags, mode_t mode, ferry_file **ret)
 {
     ferry_request *q = NULL;
-    int r = ferry_request_begin(call_open, path, NULL, &q);
+    int r = ferry_request_begin(FERRY_WORK_IN_TURN, call_open, path, NULL, &q);
     if (r < 0)
         return r;
     q->opens = true;
@@ -90,16 +93,22 @@ int ferry_fs_open(const char *path, int flags, mode_t mode, ferry_file **ret)
 }
 
 /* Of a call on an open file. */
-static FERRY_CO int begin_on(ferry_file *f, ferry_buf *b,
+static FERRY_CO int begin_on(ferry_file *f, ferry_buf *b, enum ferry_work_pace pace,
                              ssize_t (*call)(ferry_request *), ferry_request **ret)
 {
-    int r = ferry_request_begin(call, NULL, NULL, ret);
+    int r = ferry_request_begin(pace, call, NULL, NULL, ret);
     if (r < 0)
         return r;
     (*ret)->file = ferry_file_ref(f);
     f->busy++;
     (*ret)->buf = b ? ferry_buf_ref(b) : NULL;
     return 0;
+}
+
+/* Of so many bytes. */
+static enum ferry_work_pace pace_of(size_t len)
+{
+    return len > SHORT_MAX ? FERRY_WORK_BULK : FERRY_WORK_IN_TURN;
 }
 
 static ssize_t call_read(ferry_request *q)
@@ -113,11 +122,11 @@ static ssize_t call_read(ferry_request *q)
 ssize_t ferry_fs_read(ferry_file *f, ferry_buf *b, size_t len, uint64_t offset)
 {
     ferry_request *q = NULL;
-    int r = begin_on(f, b, call_read, &q);
-    if (r < 0)
-        return r;
     if (len > ferry_buf_room(b))
         len = ferry_buf_room(b);
+    int r = begin_on(f, b, pace_of(len), call_read, &q);
+    if (r < 0)
+        return r;
     q->len = len < REQUEST_MAX ? len : REQUEST_MAX;
     q->data = b->data + b->len;
     q->offset = offset;
@@ -153,7 +162,7 @@ int ferry_fs_write(ferry_file *f, const ferry_slice *s, uint64_t offset)
 {
     for (size_t done = 0; done < s->len;) {
         ferry_request *q = NULL;
-        int r = begin_on(f, s->buf, call_write, &q);
+        int r = begin_on(f, s->buf, pace_of(s->len), call_write, &q);
         if (r < 0)
             return r;
         q->len = s->len - done < REQUEST_MAX ? s->len - done : REQUEST_MAX;
@@ -179,7 +188,7 @@ static ssize_t call_truncate(ferry_request *q)
 int ferry_fs_truncate(ferry_file *f, uint64_t size)
 {
     ferry_request *q = NULL;
-    int r = begin_on(f, NULL, call_truncate, &q);
+    int r = begin_on(f, NULL, FERRY_WORK_IN_TURN, call_truncate, &q);
     if (r < 0)
         return r;
     q->offset = size;
@@ -196,7 +205,7 @@ static ssize_t call_sync(ferry_request *q)
 int ferry_fs_sync(ferry_file *f)
 {
     ferry_request *q = NULL;
-    int r = begin_on(f, NULL, call_sync, &q);
+    int r = begin_on(f, NULL, FERRY_WORK_BULK, call_sync, &q);
     return r < 0 ? r : (int)ferry_request_await(q);
 }
 
@@ -210,7 +219,7 @@ static ssize_t call_rename(ferry_request *q)
 int ferry_fs_rename(const char *from, const char *to)
 {
     ferry_request *q = NULL;
-    int r = ferry_request_begin(call_rename, from, to, &q);
+    int r = ferry_request_begin(FERRY_WORK_IN_TURN, call_rename, from, to, &q);
     return r < 0 ? r : (int)ferry_request_await(q);
 }
 
@@ -224,7 +233,7 @@ static ssize_t call_unlink(ferry_request *q)
 int ferry_fs_unlink(const char *path)
 {
     ferry_request *q = NULL;
-    int r = ferry_request_begin(call_unlink, path, NULL, &q);
+    int r = ferry_request_begin(FERRY_WORK_IN_TURN, call_unlink, path, NULL, &q);
     return r < 0 ? r : (int)ferry_request_await(q);
 }
 
@@ -232,7 +241,7 @@ void ferry_file_close(ferry_file *f)
 {
     ferry_request *q = NULL;
     if (!f || !f->aside || f->refs > 1 ||
-        ferry_request_begin(ferry_request_close, NULL, NULL, &q) < 0) {
+        ferry_request_begin(FERRY_WORK_BULK, ferry_request_close, NULL, NULL, &q) < 0) {
         ferry_file_unref(f);
         return;
     }
@@ -268,7 +277,7 @@ int ferry_fs_stat(ferry_file *f, struct stat *ret)
         return -ENOMEM;
     ferry_job_init(&j->job, run_stat, free_stat);
     j->file = ferry_file_ref(f);
-    int r = ferry_work(&j->job);
+    int r = ferry_work(&j->job, FERRY_WORK_IN_TURN);
     if (r == 0)
         r = j->result;
     if (r == 0)

@@ -7,6 +7,7 @@
 #include "async/pool.h"
 #include "async/scope.h"
 #include "async/sync.h"
+#include "async/work.h"
 
 #include <pthread.h>
 #include <stdatomic.h>

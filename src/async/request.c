@@ -70,8 +70,7 @@ static void run_request(ferry_pool_job *job)
 /* A share that is given in the same turn as a cancel is handed on: nothing may begin. */
 static FERRY_CO int get_share(ferry_loop *loop, enum ferry_work_pace pace)
 {
-    int r = pace == FERRY_WORK_IN_TURN ? ferry_sem_get(&loop->pool_share)
-                                       : ferry_sem_hurry(&loop->pool_share);
+    int r = ferry_sem_get_at(&loop->pool_share, pace);
     if (r < 0)
         return r;
     r = ferry_cancelled();
@@ -108,8 +107,8 @@ static int request_new(ferry_loop *loop, ssize_t (*call)(ferry_request *),
     return 0;
 }
 
-int ferry_request_begin_at(enum ferry_work_pace pace, ssize_t (*call)(ferry_request *),
-                           const char *path, const char *to, ferry_request **ret)
+int ferry_request_begin(enum ferry_work_pace pace, ssize_t (*call)(ferry_request *),
+                        const char *path, const char *to, ferry_request **ret)
 {
     int r = ferry_cancelled();
     if (r < 0)
@@ -127,12 +126,6 @@ int ferry_request_begin_at(enum ferry_work_pace pace, ssize_t (*call)(ferry_requ
     loop->requests++;
     *ret = q;
     return 0;
-}
-
-int ferry_request_begin(ssize_t (*call)(ferry_request *), const char *path,
-                        const char *to, ferry_request **ret)
-{
-    return ferry_request_begin_at(FERRY_WORK_IN_TURN, call, path, to, ret);
 }
 
 /* The task has gone. What hangs keeps its thread, and another takes its share. */

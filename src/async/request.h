@@ -41,11 +41,8 @@ typedef struct ferry_request {
 
 /* Waits for a place in the pool. A task that is cancelled already begins nothing: an unlink
  * it is told did not happen must not happen behind its back. The paths are copied. */
-FERRY_CO int ferry_request_begin_at(enum ferry_work_pace pace,
-                                    ssize_t (*call)(ferry_request *), const char *path,
-                                    const char *to, ferry_request **ret);
-/* In turn. */
-FERRY_CO int ferry_request_begin(ssize_t (*call)(ferry_request *), const char *path,
+FERRY_CO int ferry_request_begin(enum ferry_work_pace pace,
+                                 ssize_t (*call)(ferry_request *), const char *path,
                                  const char *to, ferry_request **ret);
 
 /* Both start it and let go of it. await: the result, or the cancel code; join: what has begun is

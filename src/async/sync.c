@@ -10,7 +10,7 @@ struct waiter {
     ferry_task *task;
     /* semaphore */
     bool given; /* a slot is ours */
-    bool hurry;
+    unsigned rank;
 };
 
 /* ---- conditions ------------------------------------------------------------------- */
@@ -39,13 +39,14 @@ void ferry_cond_wake(ferry_cond *c)
 
 void ferry_sem_init(ferry_sem *s, unsigned count)
 {
-    ferry_sem_init_spare(s, count, 0);
+    ferry_sem_init_ranks(s, (const unsigned[FERRY_SEM_RANKS]){count});
 }
 
-void ferry_sem_init_spare(ferry_sem *s, unsigned count, unsigned spare)
+void ferry_sem_init_ranks(ferry_sem *s, const unsigned count[FERRY_SEM_RANKS])
 {
-    s->free = count + spare;
-    s->spare = spare;
+    s->free = 0;
+    for (unsigned rank = FERRY_SEM_RANKS; rank-- > 0; s->free += count[rank])
+        s->leaves[rank] = s->free;
     ferry_list_init(&s->waiters);
 }
 
@@ -53,7 +54,7 @@ static void queue_up(ferry_sem *s, struct waiter *w)
 {
     ferry_list *next = &s->waiters; /* none: at the end */
     ferry_list_each (struct waiter, other, &s->waiters, link)
-        if (w->hurry && !other->hurry) {
+        if (other->rank < w->rank) {
             next = &other->link;
             break;
         }
@@ -62,12 +63,12 @@ static void queue_up(ferry_sem *s, struct waiter *w)
 
 static bool may_take(const ferry_sem *s, const struct waiter *w)
 {
-    return s->free > (w->hurry ? 0 : s->spare);
+    return s->free > s->leaves[w->rank];
 }
 
-static FERRY_CO int get(ferry_sem *s, bool hurry)
+int ferry_sem_get_at(ferry_sem *s, unsigned rank)
 {
-    struct waiter w = {.task = ferry_self(), .hurry = hurry};
+    struct waiter w = {.task = ferry_self(), .rank = rank};
     if (may_take(s, &w)) { /* so nobody waits who would go before */
         s->free--;
         return 0;
@@ -83,12 +84,7 @@ static FERRY_CO int get(ferry_sem *s, bool hurry)
 
 int ferry_sem_get(ferry_sem *s)
 {
-    return get(s, false);
-}
-
-int ferry_sem_hurry(ferry_sem *s)
-{
-    return get(s, true);
+    return ferry_sem_get_at(s, 0);
 }
 
 void ferry_sem_put(ferry_sem *s)

@@ -23,18 +23,20 @@ FERRY_CO int ferry_cond_wait(ferry_cond *c); /* 0 (perhaps spurious) or the canc
 void ferry_cond_wake(ferry_cond *c);         /* all waiters */
 
 /* Counting semaphore, first come first served. A slot handed to a task that is being
- * cancelled goes to the next one: none is lost. Those in a hurry go before the others, who
- * leave `spare` slots for them. */
+ * cancelled goes to the next one: none is lost. A higher rank goes before the lower ones, who
+ * leave some of the slots for it. */
+#define FERRY_SEM_RANKS 3
+
 typedef struct ferry_sem {
-    unsigned free, spare;
-    ferry_list waiters; /* those in a hurry first */
+    unsigned free, leaves[FERRY_SEM_RANKS]; /* each rank: so many have to stay free */
+    ferry_list waiters;                     /* the highest rank first */
 } ferry_sem;
 
 void ferry_sem_init(ferry_sem *s, unsigned count);
-void ferry_sem_init_spare(ferry_sem *s, unsigned count,
-                          unsigned spare); /* count + spare */
-FERRY_CO int ferry_sem_get(ferry_sem *s);  /* 0: one is ours; or the cancel code */
-FERRY_CO int ferry_sem_hurry(ferry_sem *s);
+/* Rank 0 has count[0], each higher one count[rank] more than the one below it. */
+void ferry_sem_init_ranks(ferry_sem *s, const unsigned count[FERRY_SEM_RANKS]);
+FERRY_CO int ferry_sem_get(ferry_sem *s); /* 0: one is ours; or the cancel code */
+FERRY_CO int ferry_sem_get_at(ferry_sem *s, unsigned rank);
 void ferry_sem_put(ferry_sem *s);
 
 /* Bounded channel of pointers. Values are handed over: after a successful send the

@@ -19,10 +19,10 @@ static ssize_t call_job(ferry_request *q)
     return 0;
 }
 
-int ferry_work(ferry_job *job)
+int ferry_work(ferry_job *job, enum ferry_work_pace pace)
 {
     ferry_request *q = NULL;
-    int r = ferry_request_begin(call_job, NULL, NULL, &q);
+    int r = ferry_request_begin(pace, call_job, NULL, NULL, &q);
     if (r < 0)
         return r;
     q->job = job;
@@ -39,7 +39,7 @@ static ssize_t call_run(ferry_request *q)
 int ferry_work_joined(void (*run)(void *arg), void *arg, enum ferry_work_pace pace)
 {
     ferry_request *q = NULL;
-    int r = ferry_request_begin_at(pace, call_run, NULL, NULL, &q);
+    int r = ferry_request_begin(pace, call_run, NULL, NULL, &q);
     if (r < 0)
         return r;
     q->run = run;

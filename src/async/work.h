@@ -22,15 +22,17 @@ void ferry_job_init(ferry_job *job, void (*run)(ferry_job *),
                     void (*release)(ferry_job *));
 void ferry_job_unref(ferry_job *job);
 
+/* Whose turn it is, where more wants to run than may (pool.h): what moves much, or may wait for a disk to
+ * have written, goes behind what is short; what cleans up, before all. */
+enum ferry_work_pace { FERRY_WORK_BULK, FERRY_WORK_IN_TURN, FERRY_WORK_IN_A_HURRY };
+
 /* 0 when run() has run, or the cancel code (it may run yet, then the pool's reference keeps
  * the job). */
-FERRY_CO int ferry_work(ferry_job *job);
+FERRY_CO int ferry_work(ferry_job *job, enum ferry_work_pace pace);
 
 /* The opposite of an orphan: what has begun is waited for, whatever the task is told meanwhile, so
  * that arg may be on its stack; what has not never will. 0: run(arg) has run. Else, and then it has
- * not: the cancel code, or -ENOMEM. In a hurry: before whatever waits for the pool, and with a
- * thread more. For cleaning up. */
-enum ferry_work_pace { FERRY_WORK_IN_TURN, FERRY_WORK_IN_A_HURRY };
+ * not: the cancel code, or -ENOMEM. */
 FERRY_CO int ferry_work_joined(void (*run)(void *arg), void *arg,
                                enum ferry_work_pace pace);
 

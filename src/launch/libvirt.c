@@ -127,7 +127,7 @@ static FERRY_CO int load(const ferry_libvirt_plugin **ret, ferry_error *e)
     if (!l)
         return ferry_fail(e, -FERRY_ENOMEM, "libvirt", "out of memory");
     ferry_job_init(&l->job, run_load, free_load);
-    int r = ferry_work(&l->job);
+    int r = ferry_work(&l->job, FERRY_WORK_IN_TURN);
     if (r == 0 && (r = l->r) < 0 && e)
         *e = l->error;
     if (r == 0)

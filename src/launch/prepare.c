@@ -173,7 +173,7 @@ FERRY_CO int ferry_prepare(const ferry_machine_spec *spec, ferry_prepared *ret,
     if ((spec->appliance && !l->appliance) || (spec->qemu && !l->qemu) ||
         (spec->backend && !l->backend))
         r = ferry_fail(e, -FERRY_ENOMEM, "launch", "out of memory");
-    else if ((r = ferry_work(&l->job)) < 0)
+    else if ((r = ferry_work(&l->job, FERRY_WORK_IN_TURN)) < 0)
         ferry_fail(e, r, "launch", "%s before qemu was started", ferry_strerror(r));
     else if ((r = l->r) < 0 && e)
         *e = l->error;
@@ -217,7 +217,7 @@ FERRY_CO int ferry_prepared_check(const ferry_prepared *p, ferry_error *e)
     int r = ferry_appliance_copy(&p->appliance, &c->appliance);
     if (r < 0)
         ferry_fail(e, r, "launch", "out of memory");
-    else if ((r = ferry_work(&c->job)) < 0)
+    else if ((r = ferry_work(&c->job, FERRY_WORK_BULK)) < 0)
         atomic_store(&c->stop, true); /* nobody waits for it any more */
     else if ((r = c->r) < 0 && e)
         *e = c->error;
@@ -264,7 +264,7 @@ FERRY_CO void ferry_prepared_verdict(const ferry_prepared *p, const char *reason
     ferry_scope s;
     ferry_scope_open(&s, FERRY_SCOPE_SHIELD);
     ferry_scope_deadline(&s, ms);
-    ferry_work(&v->job);
+    ferry_work(&v->job, FERRY_WORK_IN_TURN);
     ferry_scope_join(&s);
     ferry_job_unref(&v->job);
 }

@@ -59,7 +59,7 @@ FERRY_CO int ferry_restore_find(ferry_machine *m, ferry_error *e)
     f->key = calloc(1, FERRY_TEMPLATE_KEY);
     int r = f->key ? ferry_template_source_init(&f->source, m) : -ENOMEM;
     if (r == 0)
-        r = ferry_work(&f->job);
+        r = ferry_work(&f->job, FERRY_WORK_IN_TURN);
     if (r == 0)
         r = f->r;
     if (r == 0) {
@@ -128,7 +128,7 @@ static FERRY_CO int verify_task(void *arg)
     int r = copy_template(&t->m->template, &v->template);
     if (r < 0)
         ferry_fail(&t->bad, r, "template", "%s", ferry_strerror(r));
-    else if ((r = ferry_work(&v->job)) < 0)
+    else if ((r = ferry_work(&v->job, FERRY_WORK_IN_TURN)) < 0)
         atomic_store(&v->stop, true);
     else if ((r = v->r) < 0)
         t->bad = v->error;

@@ -55,7 +55,7 @@ static FERRY_CO int take_lock(ferry_machine *m, ferry_error *e)
     b->key = calloc(1, FERRY_TEMPLATE_KEY);
     int r = b->key ? ferry_template_source_init(&b->source, m) : -ENOMEM;
     if (r == 0)
-        r = ferry_work(&b->job);
+        r = ferry_work(&b->job, FERRY_WORK_IN_TURN);
     if (r == 0)
         r = b->r;
     if (r == 0) {
@@ -156,7 +156,7 @@ static FERRY_CO int save(ferry_machine *m, int state, ferry_error *e)
     s->ram = ferry_take_fd(&m->template_ram);
     s->lock = ferry_take_fd(&m->template_lock);
     s->state = state;
-    int r = ferry_work(&s->job);
+    int r = ferry_work(&s->job, FERRY_WORK_BULK);
     if (r < 0)
         ferry_fail(e, r, "template", "%s", ferry_strerror(r));
     else if ((r = s->r) < 0 && e)

@@ -67,7 +67,7 @@ static FERRY_CO void files_are_not_touched(const char *dir)
     struct flag_job *j = calloc(1, sizeof *j);
     j->ran = &ran;
     ferry_job_init(&j->job, run_flag, free_flag);
-    check_eq(ferry_work(&j->job), -FERRY_ETIMEDOUT);
+    check_eq(ferry_work(&j->job, FERRY_WORK_IN_TURN), -FERRY_ETIMEDOUT);
     check_eq(j->job.refs, 1); /* nobody else has it: it will not run later either */
     ferry_job_unref(&j->job);
     check_eq(ferry_scope_join(&s), 0);

@@ -1,5 +1,6 @@
 /* Work that is joined has run when the call returns, or never will: cancelled in the line, it is
- * taken out of it; cancelled on a thread, it is waited for. And what is in a hurry passes the line.
+ * taken out of it; cancelled on a thread, it is waited for. What is in a hurry passes the line, and bulk
+ * leaves a thread to the rest.
  *
  * The line is where a cancelled upload or download in the daemon once waited longest: its clean-up
  * was behind the reads and writes of all the others, 2 MiB each. */
@@ -45,32 +46,45 @@ static FERRY_CO void start(ferry_scope *s, struct work *w, int fd)
     check_eq(ferry_spawn(s, "joins", joins, w), 0);
 }
 
-/* All places of the pool, and a gate before their end. */
+/* All places that work of a pace can have, and a gate before their end. */
 struct full {
     struct work work[FERRY_POOL_SHARE];
+    int n;
     ferry_scope scope;
     int gate[2];
 };
 
-static FERRY_CO void fill(struct full *f)
+static FERRY_CO void fill(struct full *f, enum ferry_work_pace pace)
 {
+    f->n = pace == FERRY_WORK_BULK ? FERRY_POOL_BULK : FERRY_POOL_SHARE;
     check_eq(pipe2(f->gate, O_CLOEXEC), 0);
     ferry_scope_open(&f->scope, 0);
-    for (int i = 0; i < FERRY_POOL_SHARE; i++)
+    for (int i = 0; i < f->n; i++) {
+        f->work[i].pace = pace;
         start(&f->scope, &f->work[i], f->gate[0]);
-    for (int i = 0; i < FERRY_POOL_SHARE; i++)
+    }
+    for (int i = 0; i < f->n; i++)
         while (!atomic_load(&f->work[i].began))
             ferry_yield();
 }
 
-static FERRY_CO void empty(struct full *f)
+/* A byte for each: so many may end. */
+static void open_gate(struct full *f, int n)
 {
-    check_eq(write(f->gate[1], "....", FERRY_POOL_SHARE), FERRY_POOL_SHARE);
+    for (int i = 0; i < n; i++)
+        check_eq(write(f->gate[1], ".", 1), 1);
+}
+
+/* `gone` of them have ended before. */
+static FERRY_CO void empty(struct full *f, int gone)
+{
+    open_gate(f, f->n - gone);
     check_eq(ferry_scope_join(&f->scope), 0);
-    for (int i = 0; i < FERRY_POOL_SHARE; i++) {
+    for (int i = 0; i < f->n; i++) {
         check(f->work[i].ran);
         check_eq(f->work[i].result, 0);
     }
+    check_eq(ferry_self_loop()->pool_share.free, FERRY_POOL_SHARE + FERRY_POOL_SPARE);
     close(f->gate[0]);
     close(f->gate[1]);
 }
@@ -81,7 +95,7 @@ static FERRY_CO int in_the_line(void *arg)
     struct work w = {0};
     ferry_scope s;
     (void)arg;
-    fill(&f);
+    fill(&f, FERRY_WORK_IN_TURN);
     ferry_scope_open(&s, 0);
     start(&s, &w, -1);
     let_others_park();
@@ -89,7 +103,7 @@ static FERRY_CO int in_the_line(void *arg)
     ferry_scope_cancel(&s, -FERRY_ECANCELED);
     check_eq(ferry_scope_join(&s), 0); /* though all the places are taken */
     check_eq(w.result, -FERRY_ECANCELED);
-    empty(&f);
+    empty(&f, 0);
     check(!w.began);
     return 0;
 }
@@ -98,42 +112,54 @@ static FERRY_CO int on_a_thread(void *arg)
 {
     struct full f = {0};
     (void)arg;
-    fill(&f);
+    fill(&f, FERRY_WORK_IN_TURN);
     ferry_scope_cancel(&f.scope, -FERRY_ECANCELED);
     let_others_park();
-    for (int i = 0; i < FERRY_POOL_SHARE; i++)
+    for (int i = 0; i < f.n; i++)
         check_eq(f.work[i].result, 1);
-    empty(&f); /* has run, and says so: a result beats a cancel */
+    empty(&f, 0); /* has run, and says so: a result beats a cancel */
     return 0;
+}
+
+/* Every place that `slow` work can have is taken by it, and one more waits: three of `fast` get
+ * through, and the one that waits has its turn when the first of its own kind has ended. */
+static FERRY_CO void passes(enum ferry_work_pace slow, enum ferry_work_pace fast)
+{
+    struct full f = {0};
+    struct work waits = {.pace = slow}, hurries[3] = {0};
+    ferry_scope line, pass;
+    fill(&f, slow);
+    ferry_scope_open(&line, 0);
+    start(&line, &waits, -1);
+    let_others_park();
+    ferry_scope_open(&pass, 0);
+    for (int i = 0; i < 3; i++) {
+        hurries[i].pace = fast;
+        start(&pass, &hurries[i], -1);
+    }
+    check_eq(ferry_scope_join(&pass), 0);
+    for (int i = 0; i < 3; i++)
+        check(hurries[i].ran && hurries[i].result == 0);
+    check_eq(waits.result, 1);
+    open_gate(&f, 1);
+    check_eq(ferry_scope_join(&line), 0);
+    check_eq(waits.result, 0);
+    empty(&f, 1);
 }
 
 static FERRY_CO int in_a_hurry(void *arg)
 {
-    struct full f = {0};
-    struct work waits = {0}, hurries[3] = {0};
-    ferry_scope line, fast;
     (void)arg;
-    fill(&f);
-    ferry_scope_open(&line, 0);
-    start(&line, &waits, -1);
-    let_others_park();
-    ferry_scope_open(&fast, 0);
-    for (int i = 0; i < 3; i++) {
-        hurries[i].pace = FERRY_WORK_IN_A_HURRY;
-        start(&fast, &hurries[i], -1);
-    }
-    check_eq(ferry_scope_join(&fast), 0);
-    for (int i = 0; i < 3; i++)
-        check(hurries[i].ran && hurries[i].result == 0);
-    check_eq(waits.result, 1);
-    check_eq(write(f.gate[1], ".", 1), 1);
-    check_eq(ferry_scope_join(&line), 0);
-    check_eq(waits.result, 0);
-    check_eq(write(f.gate[1], "...", 3), 3);
-    check_eq(ferry_scope_join(&f.scope), 0);
-    check_eq(ferry_self_loop()->pool_share.free, FERRY_POOL_SHARE + FERRY_POOL_SPARE);
-    close(f.gate[0]);
-    close(f.gate[1]);
+    passes(FERRY_WORK_IN_TURN, FERRY_WORK_IN_A_HURRY);
+    return 0;
+}
+
+/* Sixteen uploads kept a small file waiting until each had written two pieces. */
+static FERRY_CO int short_beside_bulk(void *arg)
+{
+    (void)arg;
+    passes(FERRY_WORK_BULK, FERRY_WORK_IN_TURN);
+    passes(FERRY_WORK_BULK, FERRY_WORK_IN_A_HURRY);
     return 0;
 }
 
@@ -143,6 +169,7 @@ int main(void)
         TEST_ON_UV(in_the_line),
         TEST_ON_UV(on_a_thread),
         TEST_ON_UV(in_a_hurry),
+        TEST_ON_UV(short_beside_bulk),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

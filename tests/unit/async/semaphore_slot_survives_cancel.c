@@ -1,6 +1,6 @@
 /* Slots are neither lost nor doubled when waiters are cancelled, at whatever point: tasks
  * get and put at random while others are cancelled, and in the end all slots are free. And
- * they are handed out in the order of asking, but to those in a hurry before. */
+ * they are handed out in the order of asking, but to higher ranks before. */
 #include "async/sync.h"
 #include "harness/fake.h"
 
@@ -125,7 +125,7 @@ static FERRY_CO int first_come_first_served(void *arg)
 struct guest {
     ferry_sem *sem;
     char name;
-    bool hurry;
+    unsigned rank;
     ferry_cond leave;
     bool leaves;
 };
@@ -135,7 +135,7 @@ static char came[8];
 static FERRY_CO int comes(void *arg)
 {
     struct guest *g = arg;
-    fake_equal(g->hurry ? ferry_sem_hurry(g->sem) : ferry_sem_get(g->sem), 0);
+    fake_equal(ferry_sem_get_at(g->sem, g->rank), 0);
     strncat(came, &g->name, 1);
     while (!g->leaves)
         fake_equal(ferry_cond_wait(&g->leave), 0);
@@ -151,20 +151,18 @@ static FERRY_CO void leaves(struct guest *g, const char *then_inside)
     fake_check(strcmp(came, then_inside) == 0);
 }
 
-/* One place, and a spare one: those in a hurry (capitals) have both, and are first. */
-static FERRY_CO int hurry_goes_first(void *arg)
+/* One place, and one more for each rank above: they have all of those below, and are first. */
+static FERRY_CO int higher_ranks_go_first(void *arg)
 {
-    struct guest g[] = {{.name = 'a'},
-                        {.name = 'b'},
-                        {.name = 'C', .hurry = true},
-                        {.name = 'd'},
-                        {.name = 'E', .hurry = true},
-                        {.name = 'F', .hurry = true}};
+    enum { LOW, MIDDLE, HIGH };
+    struct guest g[] = {{.name = 'a', .rank = LOW},    {.name = 'b', .rank = LOW},
+                        {.name = 'M', .rank = MIDDLE}, {.name = 'X', .rank = HIGH},
+                        {.name = 'N', .rank = MIDDLE}, {.name = 'Y', .rank = HIGH}};
     ferry_sem sem;
     ferry_scope s;
     (void)arg;
     came[0] = '\0';
-    ferry_sem_init_spare(&sem, 1, 1);
+    ferry_sem_init_ranks(&sem, (const unsigned[FERRY_SEM_RANKS]){1, 1, 1});
     ferry_scope_open(&s, 0);
     for (size_t i = 0; i < sizeof g / sizeof *g; i++) {
         g[i].sem = &sem;
@@ -172,14 +170,14 @@ static FERRY_CO int hurry_goes_first(void *arg)
         fake_equal(ferry_spawn(&s, "guest", comes, &g[i]), 0);
     }
     fake_equal(ferry_sleep(1), 0);
-    fake_check(strcmp(came, "aC") == 0);
-    leaves(&g[0], "aCE");
-    leaves(&g[2], "aCEF");
-    leaves(&g[4], "aCEF"); /* what is free now is for a hurry */
-    leaves(&g[5], "aCEFb");
-    leaves(&g[1], "aCEFbd");
-    leaves(&g[3], "aCEFbd");
-    fake_equal(sem.free, 2);
+    fake_check(strcmp(came, "aMX") == 0);
+    leaves(&g[2], "aMXY"); /* though N asked before */
+    leaves(&g[0], "aMXY"); /* what is free now is for the highest */
+    leaves(&g[3], "aMXYN");
+    leaves(&g[5], "aMXYN"); /* and this for those above the lowest */
+    leaves(&g[4], "aMXYNb");
+    leaves(&g[1], "aMXYNb");
+    fake_equal(sem.free, 3);
     return ferry_scope_join(&s);
 }
 
@@ -188,7 +186,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST_IN_TASK(no_slot_is_lost),
         TEST_IN_TASK(first_come_first_served),
-        TEST_IN_TASK(hurry_goes_first),
+        TEST_IN_TASK(higher_ranks_go_first),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

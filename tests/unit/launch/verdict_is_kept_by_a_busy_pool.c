@@ -40,7 +40,7 @@ static FERRY_CO int hang(void *arg)
     struct hung *h = calloc(1, sizeof *h);
     (void)arg;
     ferry_job_init(&h->job, run_hung, free_hung);
-    int r = ferry_work(&h->job);
+    int r = ferry_work(&h->job, FERRY_WORK_IN_TURN);
     ferry_job_unref(&h->job);
     return r;
 }
