@@ -89,7 +89,7 @@ static void add_os(struct out *o, const ferry_libvirt_spec *spec)
     end(o);
 }
 
-/* "max,-erms": what is taken out of it. libvirt has no word for the other options. */
+/* "max,-erms,-smap": what is taken out of it. libvirt has no word for the other options. */
 static void add_cpu_features(struct out *o, const char *cpu)
 {
     while ((cpu = strstr(cpu, ",-"))) {
@@ -179,6 +179,8 @@ static void add_controllers(struct out *o, const ferry_argv_in *in)
     begin(o, "controller");
     attr(o, "type", "virtio-serial");
     attr(o, "index", "0");
+    attr(o, "ports", "2"); /* as argv.c has it */
+    attr(o, "vectors", "7");
     add_pci(o, SLOT_SERIAL);
     end(o);
 }
