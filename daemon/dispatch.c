@@ -10,6 +10,7 @@
 #include "block.h"
 #include "drives.h"
 
+#include "base/alloc.h"
 #include "base/auto.h"
 #include "base/error.h"
 #include "base/trace.h"
@@ -39,6 +40,20 @@ int ferryd_failf(const struct ferryd_call *c, ferry_error *e, int r, const char 
 
 /* ---- the reply --------------------------------------------------------------------- */
 
+/* What nearly every body fits in: it is encoded without having been measured, which takes as long. */
+#define USUAL_BODY 512
+
+/* What the result is to be encoded by; NULL: there is none. */
+static bool encode_to(ferry_buf *body, fx_status *status, xdrproc_t xdr_ret, void *ret)
+{
+    XDR x;
+    xdrmem_create(&x, (char *)body->data, (u_int)body->cap, XDR_ENCODE);
+    bool ok = xdr_fx_status(&x, status) && (!xdr_ret || xdr_ret(&x, ret));
+    body->len = xdr_getpos(&x);
+    xdr_destroy(&x);
+    return ok;
+}
+
 /* Status, and on success the result, as one REPLY body. */
 static int encode(const ferryd_entry *entry, const ferry_error *e,
                   const struct ferryd_left *left, void *ret, ferry_buf **ret_body)
@@ -52,25 +67,24 @@ static int encode(const ferryd_entry *entry, const ferry_error *e,
         .left_bytes = left ? left->bytes : 0,
         .left_path = left && left->path ? left->path : (char[]){""},
     };
-    bool with_result = e->code == 0 && entry && entry->xdr_ret;
-    size_t size = xdr_sizeof((xdrproc_t)xdr_fx_status, &status);
-    if (with_result)
-        size += xdr_sizeof(entry->xdr_ret, ret);
-    if (size > FERRY_FRAME_MAX)
-        return -E2BIG;
-
+    xdrproc_t xdr_ret = e->code == 0 && entry ? entry->xdr_ret : NULL;
     FERRY_AUTO(buf) ferry_buf *body = NULL;
-    int r = ferry_buf_new(size, &body);
+    int r = ferry_buf_new(USUAL_BODY, &body);
     if (r < 0)
         return r;
-
-    XDR x;
-    xdrmem_create(&x, (char *)body->data, (u_int)size, XDR_ENCODE);
-    bool ok = xdr_fx_status(&x, &status) && (!with_result || entry->xdr_ret(&x, ret));
-    body->len = xdr_getpos(&x);
-    xdr_destroy(&x);
-    if (!ok) /* a string over the schema's limit: a name in the image */
-        return -FERRY_ENAMETOOLONG;
+    if (!encode_to(body, &status, xdr_ret, ret)) {
+        ferry_buf_unref(ferry_take(&body));
+        size_t size = xdr_sizeof((xdrproc_t)xdr_fx_status, &status);
+        if (xdr_ret)
+            size += xdr_sizeof(xdr_ret, ret);
+        if (size > FERRY_FRAME_MAX)
+            return -E2BIG;
+        r = ferry_buf_new(size, &body);
+        if (r < 0)
+            return r;
+        if (!encode_to(body, &status, xdr_ret, ret))
+            return -FERRY_ENAMETOOLONG; /* over the schema's limit: a name in the image */
+    }
 
     *ret_body = ferry_take(&body);
     return 0;
@@ -95,7 +109,7 @@ static void reply(ferry_stream *st, const ferryd_entry *entry, ferry_error *e,
 static int run_decoded(struct ferryd_call *c, const void *args, ferry_error *e)
 {
     const ferryd_entry *entry = c->entry;
-    FERRY_AUTO(mem) void *ret = entry->ret_size ? calloc(1, entry->ret_size) : NULL;
+    FERRY_AUTO(mem) void *ret = entry->ret_size ? ferry_zalloc(entry->ret_size) : NULL;
     if (entry->ret_size && !ret)
         return ferry_fail(e, -ENOMEM, entry->name, "%s", ferry_strerror(-ENOMEM));
 
@@ -118,7 +132,8 @@ static int run_decoded(struct ferryd_call *c, const void *args, ferry_error *e)
 static int decode_and_run(struct ferryd_call *c, ferry_error *e)
 {
     const ferryd_entry *entry = c->entry;
-    FERRY_AUTO(mem) void *args = entry->args_size ? calloc(1, entry->args_size) : NULL;
+    FERRY_AUTO(mem) void *args =
+        entry->args_size ? ferry_zalloc(entry->args_size) : NULL;
     if (entry->args_size && !args)
         return ferry_fail(e, -ENOMEM, entry->name, "%s", ferry_strerror(-ENOMEM));
 
@@ -201,7 +216,7 @@ static int start(struct ferryd *d, ferry_stream *st, ferry_slice *body, ferry_er
         return ferry_fail(e, -FERRY_ESTATE, entry->name,
                           "the appliance is shutting down");
 
-    struct ferryd_call *c = calloc(1, sizeof *c);
+    struct ferryd_call *c = ferry_zalloc(sizeof *c);
     if (!c)
         return ferry_fail(e, -ENOMEM, entry->name, "%s", ferry_strerror(-ENOMEM));
     c->d = d;

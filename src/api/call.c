@@ -5,6 +5,7 @@
  *                              '-- silent for grace_ms              the VM is given up
  */
 #include "api/call.h"
+#include "base/alloc.h"
 #include "base/auto.h"
 #include "proto/codec.h"
 
@@ -254,12 +255,12 @@ static FERRY_CO int run_call(ferry_op *op, ferry_error *e)
 int ferry_call_start(ferry_vm *vm, const ferry_call_desc *d, const void *args,
                      ferry_op **ret_op, ferry_error *reterr)
 {
-    struct call *c = calloc(1, sizeof *c);
+    struct call *c = ferry_zalloc(sizeof *c);
     if (!c)
         return ferry_fail(reterr, -FERRY_ENOMEM, d->name, "out of memory");
     c->desc = d;
     int r = ferry_call_encode(d, args, &c->body);
-    if (r == 0 && d->ret_size && !(c->ret = calloc(1, d->ret_size)))
+    if (r == 0 && d->ret_size && !(c->ret = ferry_zalloc(d->ret_size)))
         r = -ENOMEM;
     if (r < 0) {
         call_free(c);

@@ -7,6 +7,7 @@
  *   poll, wait <------- state (release/acquire)
  *   free: owner's reference dropped */
 #include "api/internal.h"
+#include "base/alloc.h"
 #include "base/trace.h"
 
 #include <assert.h>
@@ -35,7 +36,7 @@ int ferry_op_new(ferry_vm *vm, const char *name, ferry_op_run run, void *body,
     ferry_op *op = NULL;
     if (ferry_ctx_is_forked(vm->ctx))
         r = ferry_ctx_refuse(vm->ctx, name, e);
-    else if (!(op = calloc(1, sizeof *op)))
+    else if (!(op = ferry_zalloc(sizeof *op)))
         r = ferry_fail(e, -FERRY_ENOMEM, name, "out of memory");
     else if ((r = ferry_slots_take(&vm->ctx->slots, &op->token)) < 0)
         ferry_fail(e, r, name, "no place for another op: %s", ferry_strerror(r));

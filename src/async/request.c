@@ -1,5 +1,6 @@
 /* Requests to the pool: see request.h. */
 #include "async/request.h"
+#include "base/alloc.h"
 
 #include <assert.h>
 #include <errno.h>
@@ -89,7 +90,7 @@ static int request_new(ferry_loop *loop, ssize_t (*call)(ferry_request *),
             return r;
     }
     size_t len = path ? strlen(path) + 1 : 0, to_len = to ? strlen(to) + 1 : 0;
-    ferry_request *q = calloc(1, sizeof *q + len + to_len);
+    ferry_request *q = ferry_zalloc(sizeof *q + len + to_len);
     if (!q)
         return -ENOMEM;
     q->work =

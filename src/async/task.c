@@ -6,6 +6,7 @@
  *                        '------- ferry_wake --- PARKED <- ferry_park
  */
 #include "async/internal.h"
+#include "base/alloc.h"
 #include "base/trace.h"
 
 #include <assert.h>
@@ -45,7 +46,7 @@ static void task_main(void *arg)
 
 int ferry_task_new(ferry_scope *s, const char *name, ferry_task_fn fn, void *arg)
 {
-    ferry_task *t = calloc(1, sizeof *t);
+    ferry_task *t = ferry_zalloc(sizeof *t);
     if (!t)
         return -ENOMEM;
     *t = (ferry_task){.loop = s->loop,

@@ -15,11 +15,12 @@
 #include <sys/utsname.h>
 
 /* What a kernel that runs one program, for one user, need not do: fend off a second user
- * (mitigations), test its own ciphers, clear all memory that it hands out, account for pressure and
- * for security. */
+ * (mitigations), test its own ciphers, clear all memory that it hands out, look where each copy to a
+ * program ends, account for memory, pressure and security. */
 #define APPEND_ALL                                                                     \
     "panic=-1 oops=panic mitigations=off cryptomgr.notests random.trust_cpu=on "       \
-    "init_on_alloc=0 psi=0 audit=0 lsm=capability"
+    "init_on_alloc=0 hardened_usercopy=off psi=0 audit=0 lsm=capability "              \
+    "cgroup_disable=memory"
 
 static const ferry_platform platforms[] = {
     {

@@ -3,6 +3,7 @@
  * src/proto; must not know what a frame looks like (reader.c, writer.c) or means
  * (receive.c). */
 #include "async/sync.h"
+#include "base/alloc.h"
 #include "base/trace.h"
 #include "proto/internal.h"
 
@@ -191,7 +192,7 @@ ferry_stream *ferry_conn_find(const ferry_conn *c, uint32_t id)
 
 int ferry_conn_attach(ferry_conn *c, uint32_t id, ferry_stream **ret)
 {
-    ferry_stream *st = calloc(1, sizeof *st);
+    ferry_stream *st = ferry_zalloc(sizeof *st);
     if (!st)
         return -ENOMEM;
     st->conn = c;

@@ -36,9 +36,10 @@ typedef struct ferry_stream ferry_stream;
 #define FERRY_CONN_STREAMS 256
 
 /* What a stream's writer may have queued before it waits: enough that the writer task
- * always finds the next frame, in bytes for large ones and in number for small. */
+ * always finds the next frame, in bytes for large ones and in number for small (with 12 a
+ * stream is small enough for base/alloc.h). */
 #define FERRY_STREAM_QUEUE_BYTES (4 * FERRY_FRAME_MAX)
-#define FERRY_STREAM_QUEUE 16
+#define FERRY_STREAM_QUEUE 12
 
 /* Less than this is as well sent inline: handing a slot over and back costs two small frames. */
 #define FERRY_SLOT_WORTH ((size_t)64 * 1024)

@@ -96,6 +96,9 @@ struct ferry_stream {
     void *on_reset_arg;
 };
 
+_Static_assert(sizeof(struct ferry_stream) <= 1032,
+               "too large for the tcache: base/alloc.h");
+
 /* ---- connection ----------------------------------------------------------------- */
 
 /* Ids of streams that are open at once are neighbours, so chains are short. */

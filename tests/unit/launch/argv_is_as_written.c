@@ -280,8 +280,9 @@ static void aarch64(void **state)
     assert_values(argv, "-kernel", "/a/Image\n");
     assert_values(argv, "-append",
                   "console=ttyAMA0 quiet panic=-1 oops=panic mitigations=off "
-                  "cryptomgr.notests random.trust_cpu=on init_on_alloc=0 psi=0 audit=0 "
-                  "lsm=capability\n");
+                  "cryptomgr.notests random.trust_cpu=on init_on_alloc=0 "
+                  "hardened_usercopy=off psi=0 audit=0 lsm=capability "
+                  "cgroup_disable=memory\n");
     assert_false(p->lane);
 }
 
