@@ -31,25 +31,39 @@ def ratio(entry, base):
     """Ours beside libguestfs: the median of the rounds' own ratios; where one of them had fewer
     rounds, or only the base has a libguestfs, the ratio of the medians."""
     ours, peers = entry["samples"].get("ours", []), entry["samples"].get("libguestfs", [])
-    pairs = [better(entry, a["value"], b["value"]) for a, b in zip(ours, peers)
-             if "error" not in a and "error" not in b]
-    if pairs and len(ours) == len(peers):
-        return statistics.median(pairs)
+    paired = of_rounds(ours, peers, lambda a, b: better(entry, a, b))
+    if paired is not None:
+        return paired
     mine = spread(entry, "ours")
     theirs = spread(entry, "libguestfs") or (base and spread(base, "libguestfs"))
     return better(entry, mine["median"], theirs["median"]) if mine and theirs else None
 
 
+def of_rounds(some, others, compare):
+    """The median of what the rounds themselves give; None where not both were in all of them."""
+    pairs = [compare(a["value"], b["value"]) for a, b in zip(some, others)
+             if "error" not in a and "error" not in b]
+    return statistics.median(pairs) if pairs and len(some) == len(others) else None
+
+
+def divided(some, others):
+    """Some as a multiple of others: that of the rounds, or else of the medians."""
+    paired = of_rounds(some, others, lambda a, b: a / b)
+    if paired is not None:
+        return paired
+    medians = [statistics.median(s["value"] for s in side if "error" not in s)
+               for side in (some, others) if any("error" not in s for s in side)]
+    return medians[0] / medians[1] if len(medians) == 2 else None
+
+
 def share(entry, side):
     """Ours as a share of the guest's or the host's limit."""
-    mine, limit = spread(entry, "ours"), spread(entry, side)
-    return mine["median"] / limit["median"] if mine and limit else None
+    return divided(entry["samples"].get("ours", []), entry["samples"].get(side, []))
 
 
 def of_base(entry, base):
     """Ours as a multiple of ours in the base."""
-    mine, other = spread(entry, "ours"), base and spread(base, "ours")
-    return mine["median"] / other["median"] if mine and other else None
+    return divided(entry["samples"].get("ours", []), base["samples"].get("ours", [])) if base else None
 
 
 def per(entry):

@@ -70,9 +70,24 @@ def of_size(nominal, mib):
                         plot=("size", name, mib), **common)
 
     found = [one("upload", "upload", move_in(mib, n, 1, 0), "WRITE", False)]
+    if nominal == 256:
+        found.append(discard(mib))
     if nominal >= 256:
         found.append(one("flushed", "upload, flushed,", move_in(mib, n, 1, 1), "FLUSH", True))
     return found + [one("download", "download", move_out(mib, n, 1), "READ", False)]
+
+
+def discard(mib):
+    """A download without a file on the host, as the guest's limit has none."""
+    def run(side, m):
+        source = "/in-%d-1/0" % mib
+        if os.path.dirname(source) not in side.has:
+            move_in(mib, 1, 1, 1)(side, m)
+        return side.tell("download", source, "/dev/null")
+
+    return Workload("discard-256", "download %s to /dev/null" % text_of_mib(mib), "MB/s",
+                    {"ours": run, "libguestfs": run, "guest": guest_limit("READ", "/limit-%d" % mib, mib)},
+                    mib, of_guest=0.8)
 
 
 # ---- many at once ---------------------------------------------------------------------------
