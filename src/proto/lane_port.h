@@ -33,8 +33,8 @@ struct ferry_lane_port {
     unsigned waiting[FERRY_RANKS]; /* streams that would have one */
     ferry_list bufs;               /* alive */
     ferry_cond freed;              /* of `out`: there may be one for you */
-    uint64_t moved;                /* ms: the peer gave one back */
-    ferry_cond *work;              /* the writer's: there is something to tell */
+    uint64_t moved;   /* ms: the peer gave one back, or had none and gets one */
+    ferry_cond *work; /* the writer's: there is something to tell */
 };
 
 void ferry_lane_port_init(struct ferry_lane_port *p, bool server, ferry_cond *work);

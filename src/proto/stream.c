@@ -296,7 +296,8 @@ static FERRY_CO int wait_for_slot(ferry_stream *st, uint64_t want)
     struct ferry_lane_port *p = &st->conn->lane;
     uint64_t now = ferry_loop_now(st->conn->loop), until = p->moved + SLOT_PATIENCE_MS;
     bool own = ferry_lane_port_held(p, st->id) > 0;
-    if (!own && (want < p->shape.slot || now >= until || !may_have_slot(st)))
+    bool begun = st->acked;
+    if (!own && (want < p->shape.slot || now >= until || (begun && !may_have_slot(st))))
         return 0;
 
     ferry_scope patience;
@@ -329,8 +330,11 @@ FERRY_CO int ferry_stream_slot(ferry_stream *st, uint64_t want, ferry_buf **ret)
         struct ferry_lane_port *p = &st->conn->lane;
         if (p->state != FERRY_CONN_LANE_OPEN || want < FERRY_SLOT_WORTH)
             return 0;
-        bool may = may_have_slot(st) && !gives_way(st);
+        bool may = may_have_slot(st) && !gives_way(st),
+             first = (p->out.ours | p->out.theirs) == 0;
         r = may ? ferry_lane_port_take(p, st->id, st->rank, ret) : 0;
+        if (r > 0 && first) /* nobody has had the time to give one back */
+            p->moved = ferry_loop_now(st->conn->loop);
         if (r != 0)
             return r;
         r = wait_for_slot(st, want);

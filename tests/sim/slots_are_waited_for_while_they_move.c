@@ -3,7 +3,8 @@
  * cancel ends the wait.
  *
  * Once it always sent inline. With 16 transfers in flight half of them did, and the RESET of a
- * cancelled one was 16 ms on its way through what they had in the guest's port. */
+ * cancelled one was 16 ms on its way through what they had in the guest's port. Then those sent inline that
+ * came together, before the first of them had had the time to give a slot back: 12 of 16 downloads. */
 #include "sim/raw.h"
 
 #include "base/auto.h"
@@ -125,14 +126,51 @@ static FERRY_CO int body(void *arg)
     return 0;
 }
 
+/* Nothing has moved for long, because there was nothing to move. The second may not have a slot before the
+ * first has shown that its reader takes what it is sent, or has stalled. */
+static FERRY_CO int come_together(void *arg)
+{
+    raw r;
+    ferry_scope s;
+    bool stalls = *(bool *)arg;
+    raw_open(&r, true, NULL);
+    raw_open_lane(&r);
+    raw_put32(&r, FERRY_CALL, 1, 0);
+    raw_put32(&r, FERRY_CALL, 2, 0);
+    ferry_sleep(1000);
+    struct asking a = {.st = r.streams[1], .want = 10 * SLOT, .result = 2};
+    send_slot(r.streams[0]);
+    raw_expect(&r, FERRY_DATA, 1, NULL);
+    ferry_scope_open(&s, 0);
+    fake_equal(ferry_spawn(&s, "asks", asks, &a), 0);
+    ferry_sleep(20);
+    fake_equal(a.result, 2);
+    if (!stalls)
+        raw_put_free(&r, 1);
+    fake_equal(ferry_scope_join(&s), 0);
+    fake_equal(a.result, stalls ? 0 : 1);
+    raw_close(&r);
+    return 0;
+}
+
 static void waits(void **state)
 {
     (void)state;
     run_in_task(body, NULL);
 }
 
+static void waits_with_the_first(void **state)
+{
+    (void)state;
+    run_in_task(come_together, &(bool){false});
+    run_in_task(come_together, &(bool){true});
+}
+
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(waits)};
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(waits),
+        cmocka_unit_test(waits_with_the_first),
+    };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
