@@ -11,10 +11,14 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/statvfs.h>
+#include <sys/syscall.h>
+#include <unistd.h>
 
+/* Not fstat(): until 2.39 glibc makes an fstatat() of the empty path of it, along which the kernel walks: 700 of
+ * the 13,600 instructions of the guest's for a stat. */
 static int stat_fd(int fd, void *arg)
 {
-    return fstatat(fd, "", arg, AT_EMPTY_PATH) < 0 ? -errno : 0;
+    return syscall(SYS_fstat, fd, (struct stat *)arg) < 0 ? -errno : 0;
 }
 
 static FERRY_CO int do_stat(struct ferryd_call *c, const char *path, int flags,

@@ -36,15 +36,16 @@ static const uint8_t *staged_at(const struct ferry_inbox *in)
 /* ---- from the link -------------------------------------------------------------- */
 
 /* Room in the stage for the rest of whatever is incomplete in it. Slices of REPLY and
- * CALL bodies may still point into the old one: then it is theirs. */
+ * CALL bodies may still point into it: it is gone on with behind them, and theirs when it is full. */
 static int make_room(struct ferry_inbox *in)
 {
     ferry_buf *old = in->stage;
     size_t rest = staged(in);
-    if (rest > 0 && ferry_buf_room(old) >= IN_STAGE)
+    bool lent = old->refs > 1;
+    if ((rest > 0 || lent) && ferry_buf_room(old) >= IN_STAGE)
         return 0;
 
-    if (old->refs > 1) {
+    if (lent) {
         ferry_buf *fresh = NULL;
         int r = ferry_buf_new(FERRY_STAGE, &fresh);
         if (r < 0)
