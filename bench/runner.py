@@ -37,10 +37,10 @@ class Runner:
         self.save(self.results.workloads)
 
     def sample(self, session, workload, name):
-        os.sync()  # what the last one has left to be written is not this one's
-        if workload.unit == "MB/s":
-            self.m.make_present(min(PRESENT_MAX_MIB, int(workload.amount) + PRESENT_MORE_MIB))
         try:
+            if workload.unit == "MB/s":
+                self.m.make_present(min(PRESENT_MAX_MIB, int(workload.amount) + PRESENT_MORE_MIB))
+            os.sync()  # what the last one has left to be written is not this one's
             side = session.side(name) if session else None
             answer = workload.sides[name](side, self.m)
         except (SideError, RuntimeError, OSError) as e:

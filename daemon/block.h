@@ -23,6 +23,10 @@ FERRY_CO int ferryd_block(void (*fn)(void *arg), void *arg);
  * the others (async/work.h). */
 FERRY_CO int ferryd_block_bulk(void (*fn)(void *arg), void *arg);
 
+/* This machine's CPU is ours to divide: an appliance, not a host on which a test runs. Once, before the first
+ * job. */
+void ferryd_block_alone(void);
+
 /* What is left to do when a call ends: also after a cancel, and before whatever else waits for
  * a thread. */
 FERRY_CO void ferryd_clean_up(void (*fn)(void *arg), void *arg);

@@ -43,7 +43,7 @@ int ferryd_failf(const struct ferryd_call *c, ferry_error *e, int r, const char 
 /* What nearly every body fits in: it is encoded without having been measured, which takes as long. */
 #define USUAL_BODY 512
 
-/* What the result is to be encoded by; NULL: there is none. */
+/* xdr_ret NULL: there is no result. False: it does not fit, or is over the schema's limits. */
 static bool encode_to(ferry_buf *body, fx_status *status, xdrproc_t xdr_ret, void *ret)
 {
     XDR x;

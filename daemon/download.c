@@ -19,6 +19,10 @@
 /* Reads in flight or read and not yet sent. */
 #define READ_AHEAD 3
 
+/* What is read by the job that opens it: what goes in one frame. More of it is worth a slot of the lane, if there
+ * is one: the guest's CPU copies 1 MiB in some 5 ms. */
+#define SMALL FERRY_FRAME_MAX
+
 /* One place of the ring: piece number k is in place k % READ_AHEAD. */
 struct place {
     ferry_buf *buf;
@@ -230,7 +234,7 @@ static void open_run(void *arg)
     d->next = a->offset < size ? a->offset : size;
     d->end = a->length == 0 || a->length > size - d->next ? size : d->next + a->length;
     d->all_planned = d->next == d->end;
-    if (d->end - d->next <= FERRYD_PIECE && !d->source.holes)
+    if (d->end - d->next <= SMALL && !d->source.holes)
         d->r = ferryd_source_read(&d->source, d->first, (size_t)(d->end - d->next),
                                   d->next);
 }
@@ -249,7 +253,7 @@ static FERRY_CO void close_source(struct download *d)
 
 static FERRY_CO int download(struct download *d)
 {
-    int r = ferry_buf_new(FERRYD_PIECE, &d->first);
+    int r = ferry_buf_new(SMALL, &d->first);
     if (r == 0 && d->args->verify)
         r = ferry_seal_init(&d->seal);
     if (r == 0)

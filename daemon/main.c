@@ -7,6 +7,7 @@
 #include "async/pipe.h"
 #include "base/auto.h"
 #include "base/trace.h"
+#include "block.h"
 #include "boot.h"
 #include "lane.h"
 #include "reap.h"
@@ -121,6 +122,7 @@ int main(void)
     if (ferryd_reap_split() < 0 || ferryd_boot(&boot) < 0)
         return EXIT_FAILURE;
     read_command_line();
+    ferryd_block_alone();
     signal(SIGPIPE, SIG_IGN);
     setrlimit(RLIMIT_NOFILE, &(struct rlimit){DESCRIPTORS, DESCRIPTORS});
     mallopt(M_MMAP_THRESHOLD, KEEP_BLOCKS);

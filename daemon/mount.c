@@ -351,7 +351,7 @@ static FERRY_CO int unmount_one(struct ferryd_call *c, const struct ferryd_mount
     if (is_root)
         ferryd_root_close(d);
 
-    int r = ferryd_block(unmount_run, &u);
+    int r = ferryd_block_bulk(unmount_run, &u);
     if (r == 0)
         r = u.r;
     if (r == 0)

@@ -97,8 +97,8 @@ static FERRY_CO void wait_until_idle(ferry_tree_work *w)
     ferry_scope_join(&shield);
 }
 
-int ferry_tree_work_step(ferry_tree_work *w, ferry_tree_step fn,
-                         const ferry_slice *piece)
+static FERRY_CO int step_at(ferry_tree_work *w, enum ferry_work_pace pace,
+                            ferry_tree_step fn, const ferry_slice *piece)
 {
     struct step *s = calloc(1, sizeof *s);
     if (!s)
@@ -110,7 +110,7 @@ int ferry_tree_work_step(ferry_tree_work *w, ferry_tree_step fn,
     if (piece)
         s->piece = (ferry_slice){ferry_buf_ref(piece->buf), piece->data, piece->len};
     w->running = true;
-    int r = ferry_work(&s->job, FERRY_WORK_BULK);
+    int r = ferry_work(&s->job, pace);
     int result = r == 0 ? s->result : r;
     ferry_job_unref(&s->job);
     if (r < 0) {
@@ -118,6 +118,12 @@ int ferry_tree_work_step(ferry_tree_work *w, ferry_tree_step fn,
         wait_until_idle(w);
     }
     return result;
+}
+
+int ferry_tree_work_step(ferry_tree_work *w, ferry_tree_step fn,
+                         const ferry_slice *piece)
+{
+    return step_at(w, FERRY_WORK_BULK, fn, piece);
 }
 
 static int drop_step(ferry_tree_work *w, ferry_slice *piece)
@@ -134,7 +140,7 @@ void ferry_tree_work_drop(ferry_tree_work *w)
     ferry_scope_open(&shield, FERRY_SCOPE_SHIELD);
     ferry_scope_deadline(&shield, GRACE_MS);
     if (w->builder && !w->running)
-        (void)ferry_tree_work_step(w, drop_step, NULL);
+        (void)step_at(w, FERRY_WORK_IN_A_HURRY, drop_step, NULL);
     ferry_scope_join(&shield);
 }
 

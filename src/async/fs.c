@@ -9,8 +9,8 @@
 /* Most bytes of one request: what a read(2) moves at most, more or less. */
 #define REQUEST_MAX ((size_t)1 << 30)
 
-/* Reads and writes beyond it are bulk: it is a frame's payload, so no small file has a larger one. */
-#define SHORT_MAX ((size_t)256 * 1024)
+/* Reads and writes from here on are bulk: what a large file is cut into where there is no lane. */
+#define BULK_MIN ((size_t)256 * 1024)
 
 /* ---- files ------------------------------------------------------------------------- */
 
@@ -108,7 +108,7 @@ static FERRY_CO int begin_on(ferry_file *f, ferry_buf *b, enum ferry_work_pace p
 /* Of so many bytes. */
 static enum ferry_work_pace pace_of(size_t len)
 {
-    return len > SHORT_MAX ? FERRY_WORK_BULK : FERRY_WORK_IN_TURN;
+    return len >= BULK_MIN ? FERRY_WORK_BULK : FERRY_WORK_IN_TURN;
 }
 
 static ssize_t call_read(ferry_request *q)

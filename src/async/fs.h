@@ -7,8 +7,8 @@
  * orphaned may still happen, so after a cancel code the buffer is the request's: let go of
  * it, do not use it again. A call that is made when its task is cancelled already does nothing.
  *
- * At most FERRY_POOL_SHARE requests are in the pool (pool.h) at once, and of large reads and writes, and
- * syncs, FERRY_POOL_BULK; the rest wait here, in order.
+ * At most FERRY_POOL_SHARE requests are in the pool (pool.h) at once, and as many large reads and writes, and
+ * syncs; the rest wait here, in order.
  * One that hangs when its task is cancelled gives its share back.
  *
  * Never for FIFOs, ttys or sockets: those would keep a pool thread for good (pipe.h). */

@@ -8,6 +8,7 @@
 
 #include <assert.h>
 #include <errno.h>
+#include <limits.h>
 #include <sched.h>
 #include <stdlib.h>
 #include <sys/eventfd.h>
@@ -49,11 +50,12 @@ static ferry_loop *allocate(void)
     loop->refs = 1;
     ferry_list_init(&loop->ready);
     ferry_co_pool_init(&loop->stacks, SPARE_STACKS);
-    ferry_sem_init_ranks(&loop->pool_share,
-                         (const unsigned[FERRY_SEM_RANKS]){
-                             [FERRY_WORK_BULK] = FERRY_POOL_BULK,
-                             [FERRY_WORK_IN_TURN] = FERRY_POOL_SHARE - FERRY_POOL_BULK,
-                             [FERRY_WORK_IN_A_HURRY] = FERRY_POOL_SPARE,
+    const ferry_sem_rank usual = {.most = FERRY_POOL_SHARE, .leaves = FERRY_POOL_SPARE};
+    ferry_sem_init_ranks(&loop->pool_share, FERRY_POOL_PLACES + FERRY_POOL_SPARE,
+                         (const ferry_sem_rank[FERRY_SEM_RANKS]){
+                             [FERRY_WORK_BULK] = usual,
+                             [FERRY_WORK_IN_TURN] = usual,
+                             [FERRY_WORK_IN_A_HURRY] = {.most = UINT_MAX},
                          });
     return loop;
 }

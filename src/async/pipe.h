@@ -19,8 +19,8 @@ enum ferry_pipe_flags {
 /* Takes over fd (closed with the link, and on failure) and makes it non-blocking; -EPERM
  * for what is always ready (files, /dev/zero): that is read by the pool (fs.h). A
  * read_size other than 0 is the most one read(2) is asked for: libuv goes back to epoll after
- * a short read, so a device that gives out pages (virtio-serial: 4096) is read
- * many at a time only when asked for exactly that much. Loop thread. */
+ * a short read, so a device that gives out pages (virtio-serial: 4096) is asked for exactly
+ * that much; and, because what it gives out may be less and not the last, until it has no more. Loop thread. */
 int ferry_pipe_open(ferry_loop *loop, int fd, unsigned flags, size_t read_size,
                     ferry_link **ret);
 

@@ -11,7 +11,7 @@
 #include <pthread.h>
 #include <stdlib.h>
 
-#define WORKERS_MIN (FERRY_POOL_SHARE + FERRY_POOL_SPARE)
+#define WORKERS_MIN (FERRY_POOL_PLACES + FERRY_POOL_SPARE)
 #define WORKERS_MAX (WORKERS_MIN + FERRY_POOL_HUNG_MAX)
 
 /* System calls, and a few paths of PATH_MAX on the stack. */

@@ -17,13 +17,13 @@
 
 #include "async/loop.h"
 
-/* Jobs of bulk at a time, those that move what a file consists of. More threads do not make a disk
+/* Jobs of bulk at a time, and of what is short (work.h). More threads do not make a disk
  * faster: an upload and a download keep two busy each. */
-#define FERRY_POOL_BULK 4
+#define FERRY_POOL_SHARE 4
 
-/* Jobs at a time. The one that is no bulk is for what is short: a `cat` of a small file beside sixteen
- * uploads waited for 32 writes of 2 MiB each before it had its turn, 24 ms. */
-#define FERRY_POOL_SHARE (FERRY_POOL_BULK + 1)
+/* Of both together: one place is never bulk's, and one always is for it. A `cat` of a small file beside
+ * sixteen uploads waited for 32 writes of 2 MiB each before it had its turn, 24 ms. */
+#define FERRY_POOL_PLACES (FERRY_POOL_SHARE + 1)
 
 /* And beside them, for what is in a hurry (work.h): reads of 2 MiB each from a slow disk are
  * soon longer than a cancel may take. */

@@ -33,7 +33,7 @@ static void request_over(ferry_request *q)
     if (q->replaced)
         ferry_pool_replaced_is_back(loop->pool);
     else
-        ferry_sem_put(&loop->pool_share);
+        ferry_sem_put_at(&loop->pool_share, q->pace);
     if (q->task)
         ferry_wake(q->task);
     else
@@ -76,7 +76,7 @@ static FERRY_CO int get_share(ferry_loop *loop, enum ferry_work_pace pace)
         return r;
     r = ferry_cancelled();
     if (r < 0)
-        ferry_sem_put(&loop->pool_share);
+        ferry_sem_put_at(&loop->pool_share, pace);
     return r;
 }
 
@@ -124,6 +124,7 @@ int ferry_request_begin(enum ferry_work_pace pace, ssize_t (*call)(ferry_request
         return r;
     }
     q->task = ferry_self();
+    q->pace = pace;
     loop->requests++;
     *ret = q;
     return 0;
@@ -137,7 +138,7 @@ static void request_orphan(ferry_request *q)
         q->result = -ECANCELED;
         request_over(q);
     } else if ((q->replaced = ferry_pool_replace(q->loop->pool))) {
-        ferry_sem_put(&q->loop->pool_share);
+        ferry_sem_put_at(&q->loop->pool_share, q->pace);
     }
 }
 

@@ -17,6 +17,7 @@ typedef struct ferry_request {
     ferry_pool_job work;
     ferry_loop *loop;
     ferry_task *task; /* NULL: orphan */
+    enum ferry_work_pace pace;
     bool done;
     bool opens;    /* a result >= 0 is a descriptor */
     bool replaced; /* its thread has been: it is not counted as a share any more */

@@ -4,6 +4,7 @@
 #include <assert.h>
 #include <errno.h>
 #include <stdlib.h>
+#include <string.h>
 
 struct waiter {
     ferry_list link;
@@ -39,14 +40,15 @@ void ferry_cond_wake(ferry_cond *c)
 
 void ferry_sem_init(ferry_sem *s, unsigned count)
 {
-    ferry_sem_init_ranks(s, (const unsigned[FERRY_SEM_RANKS]){count});
+    const ferry_sem_rank any = {.most = count};
+    ferry_sem_init_ranks(s, count, (const ferry_sem_rank[]){any, any, any});
 }
 
-void ferry_sem_init_ranks(ferry_sem *s, const unsigned count[FERRY_SEM_RANKS])
+void ferry_sem_init_ranks(ferry_sem *s, unsigned count,
+                          const ferry_sem_rank rank[FERRY_SEM_RANKS])
 {
-    s->free = 0;
-    for (unsigned rank = FERRY_SEM_RANKS; rank-- > 0; s->free += count[rank])
-        s->leaves[rank] = s->free;
+    *s = (ferry_sem){.free = count};
+    memcpy(s->rank, rank, sizeof s->rank);
     ferry_list_init(&s->waiters);
 }
 
@@ -61,18 +63,21 @@ static void queue_up(ferry_sem *s, struct waiter *w)
     ferry_list_append(next, &w->link); /* before it */
 }
 
-static bool may_take(const ferry_sem *s, const struct waiter *w)
+static bool try_take(ferry_sem *s, unsigned rank)
 {
-    return s->free > s->leaves[w->rank];
+    const ferry_sem_rank *k = &s->rank[rank];
+    if (s->free <= k->leaves || s->held[rank] >= k->most)
+        return false;
+    s->free--;
+    s->held[rank]++;
+    return true;
 }
 
 int ferry_sem_get_at(ferry_sem *s, unsigned rank)
 {
     struct waiter w = {.task = ferry_self(), .rank = rank};
-    if (may_take(s, &w)) { /* so nobody waits who would go before */
-        s->free--;
+    if (try_take(s, rank)) /* so nobody waits who would go before */
         return 0;
-    }
 
     queue_up(s, &w);
     int r = 0;
@@ -82,23 +87,18 @@ int ferry_sem_get_at(ferry_sem *s, unsigned rank)
     return w.given ? 0 : r; /* given beats cancelled: the slot is not lost */
 }
 
-int ferry_sem_get(ferry_sem *s)
+void ferry_sem_put_at(ferry_sem *s, unsigned rank)
 {
-    return ferry_sem_get_at(s, 0);
-}
-
-void ferry_sem_put(ferry_sem *s)
-{
+    assert(s->held[rank] > 0 && "put back at another rank than it was got at");
     s->free++;
-    if (ferry_list_empty(&s->waiters))
-        return;
-    struct waiter *w = ferry_container(s->waiters.next, struct waiter, link);
-    if (!may_take(s, w))
-        return;
-    s->free--;
-    ferry_list_remove(&w->link);
-    w->given = true;
-    ferry_wake(w->task);
+    s->held[rank]--;
+    ferry_list_each (struct waiter, w, &s->waiters, link)
+        if (try_take(s, w->rank)) {
+            ferry_list_remove(&w->link);
+            w->given = true;
+            ferry_wake(w->task);
+            return;
+        }
 }
 
 /* ---- channels --------------------------------------------------------------------- */

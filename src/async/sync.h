@@ -22,22 +22,38 @@ void ferry_cond_init(ferry_cond *c);
 FERRY_CO int ferry_cond_wait(ferry_cond *c); /* 0 (perhaps spurious) or the cancel code */
 void ferry_cond_wake(ferry_cond *c);         /* all waiters */
 
-/* Counting semaphore, first come first served. A slot handed to a task that is being
- * cancelled goes to the next one: none is lost. A higher rank goes before the lower ones, who
- * leave some of the slots for it. */
+/* Counting semaphore. A slot handed to a task that is being cancelled goes to the next one: none is
+ * lost. Of those that wait, the highest rank is first, and in a rank whoever came first; but a rank has
+ * no more than its own most, so that one that never ends to come leaves the others what is theirs. */
 #define FERRY_SEM_RANKS 3
 
+typedef struct ferry_sem_rank {
+    unsigned most;   /* slots that it may have at a time */
+    unsigned leaves; /* slots that it leaves free, to ranks above */
+} ferry_sem_rank;
+
 typedef struct ferry_sem {
-    unsigned free, leaves[FERRY_SEM_RANKS]; /* each rank: so many have to stay free */
-    ferry_list waiters;                     /* the highest rank first */
+    unsigned free, held[FERRY_SEM_RANKS];
+    ferry_sem_rank rank[FERRY_SEM_RANKS];
+    ferry_list waiters; /* the highest rank first */
 } ferry_sem;
 
-void ferry_sem_init(ferry_sem *s, unsigned count);
-/* Rank 0 has count[0], each higher one count[rank] more than the one below it. */
-void ferry_sem_init_ranks(ferry_sem *s, const unsigned count[FERRY_SEM_RANKS]);
-FERRY_CO int ferry_sem_get(ferry_sem *s); /* 0: one is ours; or the cancel code */
+void ferry_sem_init(ferry_sem *s, unsigned count); /* all ranks alike */
+void ferry_sem_init_ranks(ferry_sem *s, unsigned count,
+                          const ferry_sem_rank rank[FERRY_SEM_RANKS]);
+/* 0: one is ours, to be put back at the same rank; or the cancel code. */
 FERRY_CO int ferry_sem_get_at(ferry_sem *s, unsigned rank);
-void ferry_sem_put(ferry_sem *s);
+void ferry_sem_put_at(ferry_sem *s, unsigned rank);
+
+static inline FERRY_CO int ferry_sem_get(ferry_sem *s)
+{
+    return ferry_sem_get_at(s, 0);
+}
+
+static inline void ferry_sem_put(ferry_sem *s)
+{
+    ferry_sem_put_at(s, 0);
+}
 
 /* Bounded channel of pointers. Values are handed over: after a successful send the
  * receiver owns them; what is left at done() is for the caller to drain first.

@@ -23,7 +23,7 @@ void ferry_job_init(ferry_job *job, void (*run)(ferry_job *),
 void ferry_job_unref(ferry_job *job);
 
 /* Whose turn it is, where more wants to run than may (pool.h): what moves much, or may wait for a disk to
- * have written, goes behind what is short; what cleans up, before all. */
+ * have written, goes behind what is short, but for a place that it always has; what cleans up, before all. */
 enum ferry_work_pace { FERRY_WORK_BULK, FERRY_WORK_IN_TURN, FERRY_WORK_IN_A_HURRY };
 
 /* 0 when run() has run, or the cancel code (it may run yet, then the pool's reference keeps

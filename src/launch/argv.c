@@ -272,8 +272,9 @@ static void add_sockets(struct args *a, const ferry_argv_in *in)
 
     add(a, "-chardev");
     add(a, "socket,id=channel,fd=%d", FERRY_FD_CHANNEL);
-    /* One port, and port 0, which is a console's. Of the 31 that it has otherwise, each has two queues, and
-     * all of them share an interrupt, for which each is looked at. */
+    /* One port, and port 0, which is a console's; a vector for each of their six queues, and the device's. Of the
+     * 31 ports that it has otherwise, each has two queues, and all of them share an interrupt, for which
+     * each is looked at. */
     add_virtio(a, in, "virtio-serial-pci,max_ports=2,vectors=7");
     add(a, "-device");
     add(a, "virtserialport,chardev=channel,name=" FERRY_PORT_NAME);

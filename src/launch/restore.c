@@ -128,7 +128,7 @@ static FERRY_CO int verify_task(void *arg)
     int r = copy_template(&t->m->template, &v->template);
     if (r < 0)
         ferry_fail(&t->bad, r, "template", "%s", ferry_strerror(r));
-    else if ((r = ferry_work(&v->job, FERRY_WORK_IN_TURN)) < 0)
+    else if ((r = ferry_work(&v->job, FERRY_WORK_BULK)) < 0)
         atomic_store(&v->stop, true);
     else if ((r = v->r) < 0)
         t->bad = v->error;

@@ -36,7 +36,7 @@ static const uint8_t *staged_at(const struct ferry_inbox *in)
 /* ---- from the link -------------------------------------------------------------- */
 
 /* Room in the stage for the rest of whatever is incomplete in it. Slices of REPLY and
- * CALL bodies may still point into it: it is gone on with behind them, and theirs when it is full. */
+ * CALL bodies may still point into it: it is gone on with behind them, and theirs when too little is left. */
 static int make_room(struct ferry_inbox *in)
 {
     ferry_buf *old = in->stage;

@@ -289,15 +289,17 @@ static bool may_have_slot(const ferry_stream *st)
 
 /* No slot is free. A stream that has one waits for that. One that has none, and would fill it, waits
  * for as long as others give theirs back: inline, each of many transfers would have some 100 KiB in
- * the guest's port at any time, to be copied by its CPU, and a RESET behind them all. 1: look
- * again; 0: there is nobody to wait for. */
-static FERRY_CO int wait_for_slot(ferry_stream *st, uint64_t want)
+ * the guest's port at any time, to be copied by its CPU, and a RESET behind them all. One that has not begun
+ * and may not have any (stalled readers have half of them) waits since `since`, for so long as a reader
+ * has to show that it keeps pace. 1: look again; 0: there is nobody to wait for. */
+static FERRY_CO int wait_for_slot(ferry_stream *st, uint64_t want, uint64_t since)
 {
     struct ferry_lane_port *p = &st->conn->lane;
     uint64_t now = ferry_loop_now(st->conn->loop), until = p->moved + SLOT_PATIENCE_MS;
     bool own = ferry_lane_port_held(p, st->id) > 0;
-    bool begun = st->acked;
-    if (!own && (want < p->shape.slot || now >= until || (begun && !may_have_slot(st))))
+    bool patient = !st->acked && now < since + PACE_MS;
+    if (!own &&
+        (want < p->shape.slot || now >= until || (!patient && !may_have_slot(st))))
         return 0;
 
     ferry_scope patience;
@@ -323,6 +325,7 @@ static bool gives_way(const ferry_stream *st)
 
 FERRY_CO int ferry_stream_slot(ferry_stream *st, uint64_t want, ferry_buf **ret)
 {
+    uint64_t since = st->conn ? ferry_loop_now(st->conn->loop) : 0;
     for (;;) {
         int r = unwritable(st);
         if (r < 0)
@@ -337,7 +340,7 @@ FERRY_CO int ferry_stream_slot(ferry_stream *st, uint64_t want, ferry_buf **ret)
             p->moved = ferry_loop_now(st->conn->loop);
         if (r != 0)
             return r;
-        r = wait_for_slot(st, want);
+        r = wait_for_slot(st, want, since);
         if (r <= 0)
             return r;
     }

@@ -153,6 +153,42 @@ static FERRY_CO int come_together(void *arg)
     return 0;
 }
 
+/* Half of the slots are with a reader that has stalled, so the third may have none to begin with; and another
+ * moves on and on. It does not wait for the end of that. */
+static FERRY_CO int never_its_turn(void *arg)
+{
+    raw r;
+    ferry_scope s;
+    (void)arg;
+    raw_open(&r, true, NULL);
+    raw_open_lane(&r);
+    for (uint32_t id = 1; id <= 3; id++)
+        raw_put32(&r, FERRY_CALL, id, 0);
+    ferry_sleep(1);
+    send_slot(r.streams[1]);
+    raw_expect(&r, FERRY_DATA, 2, NULL);
+    raw_put_free(&r, 1);
+    ferry_sleep(1);
+    send_slot(r.streams[0]);
+    raw_expect(&r, FERRY_DATA, 1, NULL);
+
+    struct asking a = {.st = r.streams[2], .want = 10 * SLOT, .result = 2};
+    uint64_t since = ferry_loop_now(ferry_self_loop());
+    ferry_scope_open(&s, 0);
+    fake_equal(ferry_spawn(&s, "asks", asks, &a), 0);
+    for (int i = 0; i < 200 && a.result == 2; i++) {
+        send_slot(r.streams[1]);
+        raw_expect(&r, FERRY_DATA, 2, NULL);
+        raw_put_free(&r, 2);
+        ferry_sleep(10);
+    }
+    fake_equal(a.result, 0);
+    fake_check(a.at >= since + 1000 && a.at < since + 1100);
+    fake_equal(ferry_scope_join(&s), 0);
+    raw_close(&r);
+    return 0;
+}
+
 static void waits(void **state)
 {
     (void)state;
@@ -166,11 +202,18 @@ static void waits_with_the_first(void **state)
     run_in_task(come_together, &(bool){true});
 }
 
+static void does_not_wait_for_others_to_end(void **state)
+{
+    (void)state;
+    run_in_task(never_its_turn, NULL);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(waits),
         cmocka_unit_test(waits_with_the_first),
+        cmocka_unit_test(does_not_wait_for_others_to_end),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,6 +1,6 @@
 /* Work that is joined has run when the call returns, or never will: cancelled in the line, it is
- * taken out of it; cancelled on a thread, it is waited for. What is in a hurry passes the line, and bulk
- * leaves a thread to the rest.
+ * taken out of it; cancelled on a thread, it is waited for. What is in a hurry passes the line; bulk and what
+ * is short leave each other a thread.
  *
  * The line is where a cancelled upload or download in the daemon once waited longest: its clean-up
  * was behind the reads and writes of all the others, 2 MiB each. */
@@ -56,7 +56,7 @@ struct full {
 
 static FERRY_CO void fill(struct full *f, enum ferry_work_pace pace)
 {
-    f->n = pace == FERRY_WORK_BULK ? FERRY_POOL_BULK : FERRY_POOL_SHARE;
+    f->n = FERRY_POOL_SHARE;
     check_eq(pipe2(f->gate, O_CLOEXEC), 0);
     ferry_scope_open(&f->scope, 0);
     for (int i = 0; i < f->n; i++) {
@@ -84,7 +84,7 @@ static FERRY_CO void empty(struct full *f, int gone)
         check(f->work[i].ran);
         check_eq(f->work[i].result, 0);
     }
-    check_eq(ferry_self_loop()->pool_share.free, FERRY_POOL_SHARE + FERRY_POOL_SPARE);
+    check_eq(ferry_self_loop()->pool_share.free, FERRY_POOL_PLACES + FERRY_POOL_SPARE);
     close(f->gate[0]);
     close(f->gate[1]);
 }
@@ -92,7 +92,7 @@ static FERRY_CO void empty(struct full *f, int gone)
 static FERRY_CO int in_the_line(void *arg)
 {
     struct full f = {0};
-    struct work w = {0};
+    struct work w = {.pace = FERRY_WORK_IN_TURN};
     ferry_scope s;
     (void)arg;
     fill(&f, FERRY_WORK_IN_TURN);
@@ -151,15 +151,17 @@ static FERRY_CO int in_a_hurry(void *arg)
 {
     (void)arg;
     passes(FERRY_WORK_IN_TURN, FERRY_WORK_IN_A_HURRY);
+    passes(FERRY_WORK_BULK, FERRY_WORK_IN_A_HURRY);
     return 0;
 }
 
-/* Sixteen uploads kept a small file waiting until each had written two pieces. */
+/* Sixteen uploads kept a small file waiting until each had written two pieces. Nor do endless short ones keep
+ * an upload waiting. */
 static FERRY_CO int short_beside_bulk(void *arg)
 {
     (void)arg;
     passes(FERRY_WORK_BULK, FERRY_WORK_IN_TURN);
-    passes(FERRY_WORK_BULK, FERRY_WORK_IN_A_HURRY);
+    passes(FERRY_WORK_IN_TURN, FERRY_WORK_BULK);
     return 0;
 }
 

@@ -49,11 +49,12 @@ static FERRY_CO int sleeper(void *arg)
     return 0;
 }
 
-static void box_init(struct box *b)
+static FERRY_CO void box_init(struct box *b)
 {
     *b = (struct box){.got_value = 1, .got_slot = 1, .slept = 1, .after = 1};
     fake_equal(ferry_chan_init(&b->ch, 1), 0);
-    ferry_sem_init(&b->sem, 0);
+    ferry_sem_init(&b->sem, 1);
+    fake_equal(ferry_sem_get(&b->sem), 0); /* ours, to give */
 }
 
 static void give(struct box *b)

@@ -139,7 +139,7 @@ static FERRY_CO int comes(void *arg)
     strncat(came, &g->name, 1);
     while (!g->leaves)
         fake_equal(ferry_cond_wait(&g->leave), 0);
-    ferry_sem_put(g->sem);
+    ferry_sem_put_at(g->sem, g->rank);
     return 0;
 }
 
@@ -151,7 +151,7 @@ static FERRY_CO void leaves(struct guest *g, const char *then_inside)
     fake_check(strcmp(came, then_inside) == 0);
 }
 
-/* One place, and one more for each rank above: they have all of those below, and are first. */
+/* Three places, of which the low leave two, the middle one. */
 static FERRY_CO int higher_ranks_go_first(void *arg)
 {
     enum { LOW, MIDDLE, HIGH };
@@ -162,7 +162,12 @@ static FERRY_CO int higher_ranks_go_first(void *arg)
     ferry_scope s;
     (void)arg;
     came[0] = '\0';
-    ferry_sem_init_ranks(&sem, (const unsigned[FERRY_SEM_RANKS]){1, 1, 1});
+    ferry_sem_init_ranks(&sem, 3,
+                         (const ferry_sem_rank[FERRY_SEM_RANKS]){
+                             [LOW] = {.most = 3, .leaves = 2},
+                             [MIDDLE] = {.most = 3, .leaves = 1},
+                             [HIGH] = {.most = 3},
+                         });
     ferry_scope_open(&s, 0);
     for (size_t i = 0; i < sizeof g / sizeof *g; i++) {
         g[i].sem = &sem;
@@ -181,12 +186,45 @@ static FERRY_CO int higher_ranks_go_first(void *arg)
     return ferry_scope_join(&s);
 }
 
+/* However many of a higher rank come, they have no more than their most: what is left is for others. */
+static FERRY_CO int lower_ranks_have_theirs(void *arg)
+{
+    enum { LOW, HIGH };
+    struct guest g[] = {{.name = 'X', .rank = HIGH},
+                        {.name = 'Y', .rank = HIGH},
+                        {.name = 'a', .rank = LOW},
+                        {.name = 'Z', .rank = HIGH},
+                        {.name = 'b', .rank = LOW}};
+    ferry_sem sem;
+    ferry_scope s;
+    (void)arg;
+    came[0] = '\0';
+    ferry_sem_init_ranks(&sem, 2,
+                         (const ferry_sem_rank[FERRY_SEM_RANKS]){{1, 0}, {1, 0}, {1, 0}});
+    ferry_scope_open(&s, 0);
+    for (size_t i = 0; i < sizeof g / sizeof *g; i++) {
+        g[i].sem = &sem;
+        ferry_cond_init(&g[i].leave);
+        fake_equal(ferry_spawn(&s, "guest", comes, &g[i]), 0);
+    }
+    fake_equal(ferry_sleep(1), 0);
+    fake_check(strcmp(came, "Xa") == 0);
+    leaves(&g[2], "Xab"); /* though Y and Z are higher, and wait */
+    leaves(&g[0], "XabY");
+    leaves(&g[1], "XabYZ");
+    leaves(&g[3], "XabYZ");
+    leaves(&g[4], "XabYZ");
+    fake_equal(sem.free, 2);
+    return ferry_scope_join(&s);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST_IN_TASK(no_slot_is_lost),
         TEST_IN_TASK(first_come_first_served),
         TEST_IN_TASK(higher_ranks_go_first),
+        TEST_IN_TASK(lower_ranks_have_theirs),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -70,6 +70,9 @@ static void emulated(void **state)
              "  <kernel>/a/vmlinux</kernel>\n  <initrd>/a/initramfs</initrd>\n"
              "  <cmdline>console=ttyS0 quiet panic=-1 ");
     has(xml, "<feature policy=\"disable\" name=\"erms\"/>");
+    has(xml, "<feature policy=\"disable\" name=\"avx2\"/>");
+    has(xml,
+        "<controller type=\"virtio-serial\" index=\"0\" ports=\"2\" vectors=\"7\">");
     has(xml, "<driver ioeventfd=\"off\"/>");
     /* The guest's end, of whatever kind, is the domain's. */
     has(xml, "<on_poweroff>destroy</on_poweroff>\n <on_reboot>destroy</on_reboot>\n"
