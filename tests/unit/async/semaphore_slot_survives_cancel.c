@@ -151,6 +151,20 @@ static FERRY_CO void leaves(struct guest *g, const char *then_inside)
     fake_check(strcmp(came, then_inside) == 0);
 }
 
+static FERRY_CO void all_come(ferry_scope *s, ferry_sem *sem, struct guest *g, size_t n,
+                              const char *then_inside)
+{
+    came[0] = '\0';
+    ferry_scope_open(s, 0);
+    for (size_t i = 0; i < n; i++) {
+        g[i].sem = sem;
+        ferry_cond_init(&g[i].leave);
+        fake_equal(ferry_spawn(s, "guest", comes, &g[i]), 0);
+    }
+    fake_equal(ferry_sleep(1), 0);
+    fake_check(strcmp(came, then_inside) == 0);
+}
+
 /* Three places, of which the low leave two, the middle one. */
 static FERRY_CO int higher_ranks_go_first(void *arg)
 {
@@ -161,21 +175,13 @@ static FERRY_CO int higher_ranks_go_first(void *arg)
     ferry_sem sem;
     ferry_scope s;
     (void)arg;
-    came[0] = '\0';
     ferry_sem_init_ranks(&sem, 3,
                          (const ferry_sem_rank[FERRY_SEM_RANKS]){
                              [LOW] = {.most = 3, .leaves = 2},
                              [MIDDLE] = {.most = 3, .leaves = 1},
                              [HIGH] = {.most = 3},
                          });
-    ferry_scope_open(&s, 0);
-    for (size_t i = 0; i < sizeof g / sizeof *g; i++) {
-        g[i].sem = &sem;
-        ferry_cond_init(&g[i].leave);
-        fake_equal(ferry_spawn(&s, "guest", comes, &g[i]), 0);
-    }
-    fake_equal(ferry_sleep(1), 0);
-    fake_check(strcmp(came, "aMX") == 0);
+    all_come(&s, &sem, g, sizeof g / sizeof *g, "aMX");
     leaves(&g[2], "aMXY"); /* though N asked before */
     leaves(&g[0], "aMXY"); /* what is free now is for the highest */
     leaves(&g[3], "aMXYN");
@@ -198,17 +204,9 @@ static FERRY_CO int lower_ranks_have_theirs(void *arg)
     ferry_sem sem;
     ferry_scope s;
     (void)arg;
-    came[0] = '\0';
     ferry_sem_init_ranks(&sem, 2,
                          (const ferry_sem_rank[FERRY_SEM_RANKS]){{1, 0}, {1, 0}, {1, 0}});
-    ferry_scope_open(&s, 0);
-    for (size_t i = 0; i < sizeof g / sizeof *g; i++) {
-        g[i].sem = &sem;
-        ferry_cond_init(&g[i].leave);
-        fake_equal(ferry_spawn(&s, "guest", comes, &g[i]), 0);
-    }
-    fake_equal(ferry_sleep(1), 0);
-    fake_check(strcmp(came, "Xa") == 0);
+    all_come(&s, &sem, g, sizeof g / sizeof *g, "Xa");
     leaves(&g[2], "Xab"); /* though Y and Z are higher, and wait */
     leaves(&g[0], "XabY");
     leaves(&g[1], "XabYZ");
