@@ -187,6 +187,33 @@ static FERRY_CO int a_cancelled_read_takes_nothing(void *arg)
     return 0;
 }
 
+/* Like a virtio port: a read gives one message, however much room there is. */
+static FERRY_CO int messages_are_had_at_once(void *arg)
+{
+    static const char *const said[] = {"one", "and", "a longer one", "x"};
+    const char *all = "oneanda longer onex";
+    int fd[2];
+    ferry_link *l = NULL;
+    (void)arg;
+    check_eq(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, fd), 0);
+    check_eq(ferry_pipe_open(ferry_self_loop(), fd[0], FERRY_PIPE_READ, 4096, &l), 0);
+    for (int round = 0; round < 3; round++) {
+        FERRY_AUTO(buf) ferry_buf *b = NULL;
+        check_eq(ferry_buf_new(10000, &b), 0);
+        for (size_t i = 0; i < sizeof said / sizeof *said; i++)
+            check_eq(write(fd[1], said[i], strlen(said[i])), strlen(said[i]));
+        if (round == 2)
+            close(fd[1]);
+        check_eq(ferry_link_read(l, b), strlen(all));
+        check(memcmp(b->data, all, b->len) == 0);
+    }
+    FERRY_AUTO(buf) ferry_buf *b = NULL;
+    check_eq(ferry_buf_new(10, &b), 0);
+    check_eq(ferry_link_read(l, b), 0);
+    ferry_link_close(l);
+    return 0;
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -194,6 +221,7 @@ int main(void)
         TEST_ON_UV(the_end_waits_for_the_bytes),
         TEST_ON_UV(an_error_waits_for_the_bytes),
         TEST_ON_UV(a_cancelled_read_takes_nothing),
+        TEST_ON_UV(messages_are_had_at_once),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
